@@ -1,0 +1,1 @@
+"""What happens when: costs, engine, timelines, metrics, reports and the command line."""

@@ -1,0 +1,1 @@
+"""What reality says: suites that compare predictions with published and measured figures."""

@@ -1,0 +1,1 @@
+"""What is to be computed: models, layouts, routing, op graphs. No simpy, no hardware numbers."""

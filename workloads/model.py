@@ -1,0 +1,94 @@
+"""The specification of a model: shapes only, no weights and no hardware."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class MlaSpec:
+    """Multi-head latent attention (DeepSeek-V2, section 2.1). `q_lora_rank` 0 means an uncompressed query."""
+
+    n_heads: int
+    q_lora_rank: int
+    kv_lora_rank: int
+    qk_nope_head_dim: int
+    qk_rope_head_dim: int
+    v_head_dim: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class GqaSpec:
+    """Grouped-query attention. `qk_norm`: RMSNorm over head_dim on queries and keys (Qwen3)."""
+
+    n_heads: int
+    n_kv_heads: int
+    head_dim: int
+    qk_norm: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoeSpec:
+    """A mixture-of-experts block: N routed FFN experts, Z zero-computation experts, top-K over N + Z.
+
+    `mean_ffn_experts` is K_e, the mean number of FFN experts per token that the router was trained to choose;
+    equal to `top_k` where there are no zero-computation experts. `n_shared_experts` each of `shared_ffn` width.
+    """
+
+    n_routed_experts: int
+    n_zero_experts: int
+    top_k: int
+    mean_ffn_experts: float
+    expert_ffn: int
+    n_shared_experts: int = 0
+    shared_ffn: int = 0
+    correction_bias: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class MtpSpec:
+    """Multi-token-prediction heads: `n_layers` blocks, each one attention and a dense FFN or an MoE block."""
+
+    n_layers: int
+    ffn: Literal["dense", "moe"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NgramSpec:
+    """N-gram embedding tables: (neighbours - 1) * splits sub-tables of about ratio * vocab rows."""
+
+    ratio: float
+    n_neighbours: int
+    n_splits: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """One transformer language model.
+
+    `block`: "scmoe" is LongCat's layer (two attentions, two dense FFNs, one shortcut-connected MoE); "moe" a
+    conventional layer (one attention, one MoE; the first `n_dense_layers` have a dense FFN in its place).
+    """
+
+    name: str
+    title: str
+    block: Literal["scmoe", "moe"]
+    hidden: int
+    n_layers: int
+    attention: MlaSpec | GqaSpec
+    dense_ffn: int
+    moe: MoeSpec
+    vocab: int
+    n_dense_layers: int = 0
+    tied_embeddings: bool = False
+    mtp: MtpSpec | None = None
+    ngram: NgramSpec | None = None
+
+    @property
+    def attentions_per_layer(self) -> int:
+        """Attention blocks in one layer: 2 in a ScMoE layer, else 1."""
+        return 2 if self.block == "scmoe" else 1
+
+    @property
+    def n_attentions(self) -> int:
+        """Attention blocks of the body, MTP heads excluded."""
+        return self.n_layers * self.attentions_per_layer
