@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from workloads.ops import IntArray, Op
+from workloads.ops import FloatArray, IntArray, Op
 
 
 @dataclass(frozen=True, kw_only=True)
 class OpGraph:
     """Ops in issue order (an op's `deps` come before it); `n_alike_C` ranks behave as class c, whose lowest rank is
-    `rank_C[c]`. An op's stream is an in-order lane of each device."""
+    `rank_C[c]`. An op's stream is an in-order lane of each device. `expert_rows_LR`: rows that the experts of each
+    rank compute in each (distinct) MoE layer."""
 
     ops: Sequence[Op]
     rank_C: IntArray
     n_alike_C: IntArray
+    expert_rows_LR: FloatArray
 
     @property
     def n_classes(self) -> int:

@@ -1,0 +1,88 @@
+"""How long the sequences of a step are and which attention group holds which: tokens and KV reads per rank.
+
+R ranks, G attention groups (of attention_tp ranks), S sequences per group.
+"""
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from workloads.ops import FloatArray
+from workloads.step import StepSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankBatch:
+    """One (half-)batch as ranks see it. `tokens_R`: tokens of the residual stream on the rank; of its whole attention
+    group: `group_tokens_R`, `group_sequences_R`, `group_context_R` (tokens in the KV cache, summed over sequences) and
+    `group_pairs_R` ((query, key) pairs that causal attention computes)."""
+
+    tokens_R: FloatArray
+    group_tokens_R: FloatArray
+    group_sequences_R: FloatArray
+    group_context_R: FloatArray
+    group_pairs_R: FloatArray
+
+
+def draw_contexts(step: StepSpec, rng: np.random.Generator) -> FloatArray | None:
+    """Return the context of each sequence [tokens], (G, S), or None where all are alike (`context_cv` 0).
+
+    Lognormal with the batch's mean and coefficient of variation; "random" leaves them where they were drawn,
+    "least_kv" gives the longest first to the group with the least KV that has room.
+    """
+    batch = step.batch
+    if batch.context_cv == 0.0 or batch.context_tokens == 0.0:
+        return None
+    n_groups = step.n_gpus // step.layout.attention_tp
+    n_sequences = max(1, round(batch.sequences_per_gpu * step.layout.attention_tp))
+    sigma = np.sqrt(np.log1p(batch.context_cv**2))
+    drawn = rng.lognormal(np.log(batch.context_tokens) - sigma**2 / 2, sigma, size=n_groups * n_sequences)
+    if batch.request_balance == "random":
+        return np.asarray(drawn.reshape(n_groups, n_sequences))
+    return _least_kv(drawn, n_groups, n_sequences)
+
+
+def _least_kv(contexts: FloatArray, n_groups: int, n_sequences: int) -> FloatArray:
+    groups: list[list[float]] = [[] for _ in range(n_groups)]
+    heap = [(0.0, g) for g in range(n_groups)]
+    for context in -np.sort(-contexts):
+        total, g = heapq.heappop(heap)
+        groups[g].append(float(context))
+        if len(groups[g]) < n_sequences:
+            heapq.heappush(heap, (total + float(context), g))
+    return np.array(groups)
+
+
+def rank_batches(step: StepSpec, contexts_GS: FloatArray | None, n_parts: int) -> Sequence[RankBatch]:
+    """Return the step's batch cut into `n_parts` of equal sequence count (the first ones get the odd sequences;
+    a fractional batch is cut evenly)."""
+    tp = step.layout.attention_tp
+    n_sequences = step.batch.sequences_per_gpu * tp if contexts_GS is None else float(contexts_GS.shape[1])
+    bounds = _cuts(n_sequences, n_parts)
+    parts = []
+    for low, high in zip(bounds, bounds[1:], strict=False):
+        context_G = np.full(step.n_gpus // tp, (high - low) * step.batch.context_tokens)
+        if contexts_GS is not None:
+            context_G = contexts_GS[:, int(low) : int(high)].sum(axis=1)
+        parts.append(_rank_batch(step, high - low, np.repeat(context_G, tp)))
+    return parts
+
+
+def _cuts(n_sequences: float, n_parts: int) -> list[float]:
+    if n_sequences != int(n_sequences):
+        return [n_sequences * i / n_parts for i in range(n_parts + 1)]
+    return [float(-(-int(n_sequences) * i // n_parts)) for i in range(n_parts + 1)]
+
+
+def _rank_batch(step: StepSpec, group_sequences: float, group_context_R: FloatArray) -> RankBatch:
+    queries, shape = step.queries_per_sequence, group_context_R.shape
+    group_tokens = group_sequences * queries
+    return RankBatch(
+        tokens_R=np.full(shape, group_tokens / step.layout.attention_tp),
+        group_tokens_R=np.full(shape, group_tokens),
+        group_sequences_R=np.full(shape, group_sequences),
+        group_context_R=group_context_R,
+        group_pairs_R=queries * group_context_R + group_sequences * queries * (queries + 1) / 2.0,
+    )

@@ -1,0 +1,58 @@
+"""From a step of work to its op graph: `lower`."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from workloads.contexts import draw_contexts, rank_batches
+from workloads.graph import OpGraph
+from workloads.loads import RoutedLoads, routed_loads
+from workloads.lowering.ends import draft_heads, embedding, lm_head, sampling
+from workloads.lowering.layers import lower_layers
+from workloads.lowering.view import View, classify, view
+from workloads.schedules.build import GraphBuilder
+from workloads.schedules.table import SCHEDULES
+from workloads.step import StepSpec
+
+
+def lower(step: StepSpec, schedule: str) -> OpGraph:
+    """Return the op graph of one step under a schedule of `workloads.schedules.table`.
+
+    The batch is cut into as many parts as the schedule has; layers come from the parts, embedding, LM head, sampling
+    and draft heads from the whole batch, after the layers.
+    """
+    plan = SCHEDULES[schedule]
+    contexts_GS = draw_contexts(step, np.random.default_rng(step.seed))
+    batches = rank_batches(step, contexts_GS, plan.n_parts)
+    loads = [routed_loads(step, batch.tokens_R, part) for part, batch in enumerate(batches)]
+    whole = rank_batches(step, contexts_GS, 1)[0]
+    all_loads = _together(loads)
+    classes = classify(step, [*batches, whole], loads)
+    suffixes = ["@a", "@b"] if plan.n_parts == 2 else [""]
+    views = [view(step, classes, b, l, s) for b, l, s in zip(batches, loads, suffixes, strict=True)]
+    build = GraphBuilder()
+    _place(build, schedule, views, view(step, classes, whole, all_loads, ""))
+    return OpGraph(
+        ops=build.ops, rank_C=classes.rank_C, n_alike_C=classes.n_alike_C, expert_rows_LR=all_loads.rows_LR
+    )
+
+
+def _together(loads: Sequence[RoutedLoads]) -> RoutedLoads:
+    """Loads of all parts of the batch at once; an expert is active where it is in any part."""
+    if len(loads) == 1:
+        return loads[0]
+    names = RoutedLoads.__dataclass_fields__
+    total = {name: sum(getattr(part, name) for part in loads) for name in names}
+    total["active_LR"] = np.max([part.active_LR for part in loads], axis=0)
+    return RoutedLoads(**total)
+
+
+def _place(build: GraphBuilder, schedule: str, views: Sequence[View], whole: View) -> None:
+    step, after = whole.step, ()
+    if "layers" in step.parts:
+        after = build.chain(embedding(whole), stream="main", layer=-1, after=after)
+        after = SCHEDULES[schedule].place(build, [lower_layers(v) for v in views], after)
+    ends = {"lm_head": lm_head, "sampling": sampling, "mtp": draft_heads}
+    for part, works in ends.items():
+        if part in step.parts:
+            after = build.chain(works(whole), stream="main", layer=-1, after=after)

@@ -1,0 +1,144 @@
+"""Attention blocks as work: MLA (absorbed in decode, decompressed in prefill) and GQA.
+
+A block comes in two parts: `prepare` (norm and projections up to the core) and `core` (core attention and output
+projection), because schedules place them apart. H heads, T tokens of the attention group.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from workloads.lowering.kernels import add_norm, elementwise, gemm, node_collective, stream_bytes
+from workloads.lowering.view import View
+from workloads.model import GqaSpec, MlaSpec
+from workloads.ops import FloatArray, Work
+from workloads.zoo import attention_core_flops, kv_bytes_per_token
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionBlock:
+    """The two parts of an attention block."""
+
+    prepare: Sequence[Work]
+    core: Sequence[Work]
+
+    @property
+    def all(self) -> list[Work]:
+        """Both parts in a row."""
+        return [*self.prepare, *self.core]
+
+
+def attention_block(view: View, index: int) -> AttentionBlock:
+    """Return attention block `index` of a layer (0, or 1 for the second of a ScMoE layer)."""
+    name, tp = f"mla{index}", view.step.layout.attention_tp
+    if isinstance(view.step.model.attention, GqaSpec):
+        name = f"gqa{index}"
+        block = _gqa(view, name, view.step.model.attention)
+    else:
+        block = _mla(view, name, view.step.model.attention)
+    shard_C = stream_bytes(view)
+    gather = node_collective(
+        view, f"{name}.all_gather", kernel="all_gather", group="attention_tp", size=tp, shard_bytes_C=shard_C
+    )
+    scatter = node_collective(
+        view, f"{name}.reduce_scatter", kernel="reduce_scatter", group="attention_tp", size=tp, shard_bytes_C=shard_C
+    )
+    norm = add_norm(view, f"{name}.norm")
+    return AttentionBlock(prepare=[norm, *gather, *block.prepare], core=[*block.core, *scatter])
+
+
+def _mla(view: View, name: str, a: MlaSpec) -> AttentionBlock:
+    model, weights = view.step.model, view.step.precision.attention_weights
+    rows_C, heads = view.batch.group_tokens_R, a.n_heads // view.step.layout.attention_tp
+    qk_dim, latent = a.qk_nope_head_dim + a.qk_rope_head_dim, a.kv_lora_rank + a.qk_rope_head_dim
+    down = a.q_lora_rank + latent
+    q_input = a.q_lora_rank or model.hidden
+    prepare = [
+        gemm(view, f"{name}.qkv_a", "attention", rows_C=rows_C, n=down, k=model.hidden, precision=weights),
+        elementwise(view, f"{name}.lora_norm", "attention", bytes_C=rows_C * down * 4.0),
+        gemm(view, f"{name}.q_b", "attention", rows_C=rows_C, n=heads * qk_dim, k=q_input, precision=weights),
+        elementwise(view, f"{name}.rope_cache", "attention", bytes_C=rows_C * (heads * a.qk_rope_head_dim + latent) * 4.0),
+    ]  # fmt: skip
+    out = gemm(
+        view, f"{name}.o", "attention", rows_C=rows_C, n=model.hidden, k=heads * a.v_head_dim, precision=weights
+    )
+    if view.step.phase == "prefill":
+        kv_rows_C = view.batch.group_context_R + rows_C
+        kv_b = heads * (a.qk_nope_head_dim + a.v_head_dim)
+        expand = gemm(
+            view, f"{name}.kv_b", "attention", rows_C=kv_rows_C, n=kv_b, k=a.kv_lora_rank, precision=weights
+        )
+        return AttentionBlock(prepare=[*prepare, expand], core=[_prefill_core(view, name, heads), out])
+    absorb_k = gemm(
+        view, f"{name}.absorb_k", "attention", rows_C=rows_C, n=a.kv_lora_rank, k=a.qk_nope_head_dim,
+        precision="bf16", batch=heads,
+    )  # fmt: skip
+    absorb_v = gemm(
+        view, f"{name}.absorb_v", "attention", rows_C=rows_C, n=a.v_head_dim, k=a.kv_lora_rank,
+        precision="bf16", batch=heads,
+    )  # fmt: skip
+    return AttentionBlock(prepare=[*prepare, absorb_k], core=[_decode_core(view, name, heads), absorb_v, out])
+
+
+def _gqa(view: View, name: str, a: GqaSpec) -> AttentionBlock:
+    model, step, weights = view.step.model, view.step, view.step.precision.attention_weights
+    rows_C, heads = view.batch.group_tokens_R, a.n_heads // step.layout.attention_tp
+    kv_heads = a.n_kv_heads / step.kv_shards
+    qkv = (heads + 2 * kv_heads) * a.head_dim
+    prepare = [
+        gemm(view, f"{name}.qkv", "attention", rows_C=rows_C, n=qkv, k=model.hidden, precision=weights),
+        elementwise(view, f"{name}.rope_cache", "attention", bytes_C=rows_C * qkv * 4.0),
+    ]
+    core = _prefill_core(view, name, heads) if step.phase == "prefill" else _decode_core(view, name, heads)
+    out = gemm(view, f"{name}.o", "attention", rows_C=rows_C, n=model.hidden, k=heads * a.head_dim, precision=weights)
+    return AttentionBlock(prepare=prepare, core=[core, out])
+
+
+def _decode_core(view: View, name: str, heads: int) -> Work:
+    """Every query of a sequence reads the same cached tokens once: FLOPs per (query, key) pair, bytes per key."""
+    step, batch = view.step, view.batch
+    flops_per_pair = attention_core_flops(step.model, absorbed=True) * heads / step.model.attention.n_heads
+    kv_bytes = kv_bytes_per_token(step.model, step.precision.kv) / step.kv_shards
+    width = getattr(step.model.attention, "kv_lora_rank", 0) * 2 or getattr(step.model.attention, "head_dim", 0) * 2
+    return Work(
+        name=f"{name}.core",
+        kind="attention",
+        kernel="attention_decode",
+        precision=step.precision.attention,
+        flops_C=batch.group_pairs_R * flops_per_pair,
+        hbm_bytes_C=batch.group_context_R * kv_bytes,
+        activation_bytes_C=batch.group_tokens_R * heads * width * 2.0,
+        shape={
+            "heads": heads,
+            "sequences": batch.group_sequences_R,
+            "queries": step.queries_per_sequence,
+            "kv_tokens": batch.group_context_R,
+        },
+    )
+
+
+def _prefill_core(view: View, name: str, heads: int) -> Work:
+    step, batch, a = view.step, view.batch, view.step.model.attention
+    flops_per_pair = attention_core_flops(step.model, absorbed=False) * heads / a.n_heads
+    if isinstance(a, GqaSpec):
+        q_width, kv_width = 2.0 * a.head_dim * heads, 2.0 * a.head_dim * a.n_kv_heads / step.kv_shards
+    else:
+        q_width = heads * (a.qk_nope_head_dim + a.qk_rope_head_dim + a.v_head_dim)
+        kv_width = q_width
+    keys_C: FloatArray = np.asarray(batch.group_context_R + batch.group_tokens_R)
+    return Work(
+        name=f"{name}.core",
+        kind="attention",
+        kernel="attention_prefill",
+        precision=step.precision.attention,
+        flops_C=batch.group_pairs_R * flops_per_pair,
+        hbm_bytes_C=view.zeros_C,
+        activation_bytes_C=2.0 * (batch.group_tokens_R * q_width + keys_C * kv_width),
+        shape={
+            "heads": heads,
+            "sequences": batch.group_sequences_R,
+            "queries": step.queries_per_sequence,
+            "kv_tokens": keys_C,
+        },
+    )

@@ -1,0 +1,84 @@
+"""Work of single kernels: matrix products, element-wise passes and collectives inside a node.
+
+C rank classes.
+"""
+
+import numpy as np
+
+from workloads.lowering.view import View
+from workloads.memory import WEIGHT_BYTES
+from workloads.ops import FloatArray, Kernel, Traffic, Work
+
+ACTIVATION_BYTES = 2.0  # activations travel in BF16 between kernels
+INPUT_BYTES = {"bf16": 2.0, "fp8": 1.0}
+
+
+def gemm(
+    view: View, name: str, kind: str, *, rows_C: FloatArray, n: float, k: float, precision: str, batch: int = 1
+) -> Work:
+    """Return y = x W^T for x (rows, k) and W (n, k), `batch` of them side by side (heads)."""
+    return Work(
+        name=name,
+        kind=kind,
+        kernel="gemm",
+        precision=precision,
+        flops_C=2.0 * rows_C * n * k * batch,
+        hbm_bytes_C=view.zeros_C + n * k * batch * WEIGHT_BYTES[precision],
+        activation_bytes_C=rows_C * batch * (k * INPUT_BYTES[precision] + n * ACTIVATION_BYTES),
+        shape={"m": rows_C, "n": n, "k": k, "batch": batch},
+    )
+
+
+def elementwise(view: View, name: str, kind: str, *, bytes_C: FloatArray, weight_bytes: float = 0.0) -> Work:
+    """Return a pass over `bytes_C` of activations, read and written."""
+    return Work(
+        name=name,
+        kind=kind,
+        kernel="elementwise",
+        precision="bf16",
+        flops_C=view.zeros_C,
+        hbm_bytes_C=view.zeros_C + weight_bytes,
+        activation_bytes_C=bytes_C,
+    )
+
+
+def add_norm(view: View, name: str) -> Work:
+    """Return the fused residual addition and RMSNorm: read x and the residual, write both sums."""
+    hidden = view.step.model.hidden
+    return elementwise(view, name, "norm", bytes_C=4.0 * view.batch.tokens_R * hidden * ACTIVATION_BYTES)
+
+
+def node_collective(
+    view: View, name: str, *, kernel: Kernel, group: str, size: int, shard_bytes_C: FloatArray
+) -> list[Work]:
+    """Return an all-gather or reduce-scatter over `size` ranks of one node; nothing for one rank.
+
+    Each rank sends (size - 1) x its shard and receives as much, directly over the NVSwitch.
+    """
+    if size == 1:
+        return []
+    moved_C = (size - 1) * shard_bytes_C
+    traffic = Traffic(
+        sent_C={"node": moved_C},
+        received_C={"node": moved_C},
+        local_C=view.zeros_C,
+        group_C=view.classes.group_C[group],
+    )
+    return [
+        Work(
+            name=name,
+            kind=group,
+            kernel=kernel,
+            precision="bf16",
+            flops_C=view.zeros_C,
+            hbm_bytes_C=view.zeros_C,
+            activation_bytes_C=view.zeros_C,
+            shape={"shard_bytes": shard_bytes_C, "ranks": size},
+            traffic=traffic,
+        )
+    ]
+
+
+def stream_bytes(view: View) -> FloatArray:
+    """Return the bytes of one residual stream on each rank."""
+    return np.asarray(view.batch.tokens_R * view.step.model.hidden * ACTIVATION_BYTES)

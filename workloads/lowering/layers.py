@@ -1,0 +1,101 @@
+"""Whole layers as named segments of work, for schedules to place. Dataflow of the ScMoE layer: LongCat-Flash report,
+section 2, and the released modeling code."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from workloads.lowering.attention import AttentionBlock, attention_block
+from workloads.lowering.ffn import FfnBlock, dense_ffn, shared_experts
+from workloads.lowering.kernels import add_norm, elementwise, stream_bytes
+from workloads.lowering.moe import MoeBlock, moe_block
+from workloads.lowering.view import View
+from workloads.ops import Work
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScmoeLayer:
+    """Two attentions, two dense FFNs and one MoE that reads the first attention's output and is added at the end."""
+
+    index: int
+    suffix: str
+    attention_0: AttentionBlock
+    post_norm_0: Work
+    ffn_0: FfnBlock
+    attention_1: AttentionBlock
+    post_norm_1: Work
+    ffn_1: FfnBlock
+    moe: MoeBlock
+    merge: Work
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoeLayer:
+    """One attention and one MoE with its shared experts."""
+
+    index: int
+    suffix: str
+    attention: AttentionBlock
+    post_norm: Work
+    moe: MoeBlock
+    shared: Sequence[Work]
+    merge: Work
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenseLayer:
+    """One attention and one dense FFN."""
+
+    index: int
+    suffix: str
+    attention: AttentionBlock
+    post_norm: Work
+    ffn: FfnBlock
+
+
+Layer = ScmoeLayer | MoeLayer | DenseLayer
+
+
+def lower_layers(view: View) -> list[Layer]:
+    """Return every layer of the model as segments of work; layers that are alike share their `Work` objects."""
+    model = view.step.model
+    if model.block == "scmoe":
+        return _scmoe_layers(view)
+    attention, post_norm = attention_block(view, 0), add_norm(view, "mla0.post_norm")
+    ffn = dense_ffn(view, "ffn") if model.n_dense_layers else None
+    layers: list[Layer] = []
+    if ffn:
+        layers += [
+            DenseLayer(index=i, suffix=view.suffix, attention=attention, post_norm=post_norm, ffn=ffn)
+            for i in range(model.n_dense_layers)
+        ]
+    shared, merge, moes = shared_experts(view), _merge(view, 2), _moe_blocks(view, model.n_layers - model.n_dense_layers)
+    return layers + [
+        MoeLayer(
+            index=model.n_dense_layers + i, suffix=view.suffix, attention=attention, post_norm=post_norm, moe=moe,
+            shared=shared, merge=merge,
+        )
+        for i, moe in enumerate(moes)
+    ]  # fmt: skip
+
+
+def _scmoe_layers(view: View) -> list[Layer]:
+    attention_0, attention_1 = attention_block(view, 0), attention_block(view, 1)
+    post_norm_0, post_norm_1 = add_norm(view, "mla0.post_norm"), add_norm(view, "mla1.post_norm")
+    ffn_0, ffn_1, merge = dense_ffn(view, "ffn0"), dense_ffn(view, "ffn1"), _merge(view, 2)
+    return [
+        ScmoeLayer(
+            index=index, suffix=view.suffix, attention_0=attention_0, post_norm_0=post_norm_0, ffn_0=ffn_0,
+            attention_1=attention_1, post_norm_1=post_norm_1, ffn_1=ffn_1, moe=moe, merge=merge,
+        )
+        for index, moe in enumerate(_moe_blocks(view, view.step.model.n_layers))
+    ]  # fmt: skip
+
+
+def _moe_blocks(view: View, n_layers: int) -> list[MoeBlock]:
+    if view.loads.rows_LRX.shape[0] == 1:
+        return [moe_block(view, 0)] * n_layers
+    return [moe_block(view, layer) for layer in range(n_layers)]
+
+
+def _merge(view: View, n_inputs: int) -> Work:
+    return elementwise(view, "merge", "residual", bytes_C=(n_inputs + 1.0) * stream_bytes(view))

@@ -1,0 +1,146 @@
+"""The MoE block as work: router, dispatch, grouped experts, combine.
+
+Dispatch and combine of low-latency kernels come in three phases: issue (pack and post), flight (links), receive
+(unpack). Normal kernels are one op that holds its SMs throughout. C rank classes, L MoE layers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from workloads.lowering.kernels import elementwise, gemm
+from workloads.lowering.view import View
+from workloads.memory import ROUTER_WEIGHT_BYTES, WEIGHT_BYTES
+from workloads.ops import FloatArray, Traffic, Work
+
+
+@dataclass(frozen=True, kw_only=True)
+class AllToAllPhases:
+    """One all-to-all: `issue`, `flight` and `receive`; for normal kernels all of it is the flight."""
+
+    issue: Sequence[Work]
+    flight: Sequence[Work]
+    receive: Sequence[Work]
+
+    @property
+    def all(self) -> list[Work]:
+        """The three phases in a row."""
+        return [*self.issue, *self.flight, *self.receive]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoeBlock:
+    """An MoE block in the order of its dataflow."""
+
+    router: Sequence[Work]
+    dispatch: AllToAllPhases
+    experts: Sequence[Work]
+    combine: AllToAllPhases
+
+
+def payload_bytes(hidden: int, precision: str) -> float:
+    """Return the bytes of one token on the wire: DeepEP FP8 carries a 4-byte scale per 128 values and a 16-byte header
+    (deepep internode_ll); BF16 two bytes per value."""
+    if precision == "fp8":
+        return hidden + 4.0 * hidden / 128 + 16.0
+    return float(hidden) if precision == "fp8_bare" else 2.0 * hidden
+
+
+def moe_block(view: View, layer: int) -> MoeBlock:
+    """Return the MoE block of MoE layer `layer`."""
+    at = min(layer, view.loads.rows_LRX.shape[0] - 1)
+    build = _low_latency if view.step.all_to_all == "low_latency" else _normal
+    dispatch, combine = _local(view), _local(view)
+    if view.step.layout.ep > 1:
+        hidden, precision = view.step.model.hidden, view.step.precision
+        dispatch = build(view, at, "dispatch", payload_bytes(hidden, precision.dispatch), back=False)
+        combine = build(view, at, "combine", payload_bytes(hidden, precision.combine), back=True)
+    return MoeBlock(router=_router(view), dispatch=dispatch, experts=_experts(view, at), combine=combine)
+
+
+def _router(view: View) -> list[Work]:
+    model = view.step.model
+    n_choices = model.moe.n_routed_experts + model.moe.n_zero_experts
+    tokens_C = view.batch.tokens_R
+    product = gemm(view, "router.gemm", "router", rows_C=tokens_C, n=n_choices, k=model.hidden, precision="bf16")
+    weights_C = view.zeros_C + n_choices * model.hidden * ROUTER_WEIGHT_BYTES
+    product = Work(**{**product.__dict__, "hbm_bytes_C": weights_C})
+    return [product, elementwise(view, "router.top_k", "router", bytes_C=tokens_C * n_choices * 8.0)]
+
+
+def _experts(view: View, at: int) -> list[Work]:
+    model, precision = view.step.model, view.step.precision.weights
+    loads, width = view.loads, model.moe.expert_ffn
+    rows_C, active_C, rows_CX = loads.rows_LR[at], loads.active_LR[at], loads.rows_LRX[at]
+
+    def grouped(name: str, n: float, k: float) -> Work:
+        return Work(
+            name=name,
+            kind="experts",
+            kernel="grouped_gemm",
+            precision=precision,
+            flops_C=2.0 * rows_C * n * k,
+            hbm_bytes_C=active_C * n * k * WEIGHT_BYTES[precision],
+            activation_bytes_C=rows_C * (k * (1.0 if precision == "fp8" else 2.0) + 2.0 * n),
+            shape={"rows": rows_C, "n": n, "k": k, "active_experts": active_C, "max_rows": rows_CX.max(axis=1)},
+        )
+
+    return [
+        grouped("experts.gate_up", 2.0 * width, model.hidden),
+        elementwise(view, "experts.act", "experts", bytes_C=rows_C * width * 6.0),
+        grouped("experts.down", model.hidden, width),
+    ]
+
+
+def _local(view: View) -> AllToAllPhases:
+    """EP of one rank: nothing travels."""
+    del view
+    return AllToAllPhases(issue=[], flight=[], receive=[])
+
+
+def _low_latency(view: View, at: int, kind: str, payload: float, *, back: bool) -> AllToAllPhases:
+    """One copy per chosen expert; combine sends back what dispatch brought."""
+    loads = view.loads
+    sent = {"node": loads.sent_node_LR[at] * payload, "remote": loads.sent_remote_LR[at] * payload}
+    received = {"node": loads.received_node_LR[at] * payload, "remote": loads.received_remote_LR[at] * payload}
+    local_C = loads.local_LR[at] * payload
+    if back:
+        sent, received = received, sent
+    traffic = Traffic(sent_C=sent, received_C=received, local_C=local_C, group_C=view.classes.group_C["ep"])
+    out_C, in_C = sum(sent.values()) + local_C, sum(received.values()) + local_C
+    tokens_C = view.batch.tokens_R * view.step.model.hidden * 2.0
+    read_C, write_C = (out_C, tokens_C) if back else (tokens_C, in_C)
+    return AllToAllPhases(
+        issue=[_phase(view, kind, "issue", bytes_C=read_C + out_C)],
+        flight=[_phase(view, kind, "flight", bytes_C=view.zeros_C, traffic=traffic)],
+        receive=[_phase(view, kind, "receive", bytes_C=in_C + write_C)],
+    )
+
+
+def _normal(view: View, at: int, kind: str, payload: float, *, back: bool) -> AllToAllPhases:
+    """One copy per destination node over the NIC, forwarded inside the node over NVLink."""
+    loads = view.loads
+    sent = {"node": loads.nvlink_sent_LR[at] * payload, "remote": loads.nic_sent_LR[at] * payload}
+    received = {"node": loads.nvlink_received_LR[at] * payload, "remote": loads.nic_received_LR[at] * payload}
+    if back:
+        sent, received = received, sent
+    traffic = Traffic(sent_C=sent, received_C=received, local_C=view.zeros_C, group_C=view.classes.group_C["ep"])
+    moved_C = sum(sent.values()) + sum(received.values())
+    work = _phase(view, kind, "", bytes_C=np.asarray(moved_C), traffic=traffic, kernel="all_to_all_normal")
+    return AllToAllPhases(issue=[], flight=[work], receive=[])
+
+
+def _phase(
+    view: View, kind: str, phase: str, *, bytes_C: FloatArray, traffic: Traffic | None = None, kernel: str = ""
+) -> Work:
+    return Work(
+        name=f"{kind}.{phase}" if phase else kind,
+        kind=kind,
+        kernel=kernel or f"all_to_all_{phase}",  # type: ignore[arg-type]
+        precision="bf16",
+        flops_C=view.zeros_C,
+        hbm_bytes_C=view.zeros_C,
+        activation_bytes_C=np.asarray(bytes_C),
+        traffic=traffic,
+    )

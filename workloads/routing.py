@@ -1,0 +1,194 @@
+"""Who routes how much to whom: popularity of experts, FFN experts per token, exact expectations and seeded samples.
+
+A token takes k FFN experts; its set of k distinct experts S has probability proportional to the product of the
+popularities in S (independent picks, conditioned on being distinct). Expectations follow from elementary symmetric
+polynomials and are exact; joint counts (does a token touch a group of ranks at all?) are exact too.
+
+N routed experts, K top-k, T tokens.
+"""
+
+from math import comb, exp, lgamma
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workloads.batch import FfnExperts, ZeroPolicy
+from workloads.model import MoeSpec
+from workloads.ops import FloatArray, IntArray
+
+
+def power_law(n_experts: int, alpha: float, largest: float, rng: np.random.Generator) -> FloatArray:
+    """Return popularities drawn from the density x^-alpha on [1, largest], normalised to sum 1.
+
+    The rule that aiconfigurator's MoE tables use (alpha 1.01 matched DeepSeek-V3, 1.2 Qwen3-235B).
+    """
+    u_N = rng.random(n_experts)
+    if alpha == 1.0:
+        x_N = largest**u_N
+    else:
+        x_N = (1.0 + u_N * (largest ** (1.0 - alpha) - 1.0)) ** (1.0 / (1.0 - alpha))
+    return np.asarray(x_N / x_N.sum())
+
+
+def ffn_expert_distribution(moe: MoeSpec, ffn: FfnExperts, policy: ZeroPolicy) -> FloatArray:
+    """Return P(k) for k = 0..K, the number of FFN experts that a token takes.
+
+    `none`: always K. `k8`: K_e, fixed. Otherwise fixed at the mean (two neighbouring integers where it is none), or
+    beta-binomial with the given mean and standard deviation; without zero-computation experts always K.
+    """
+    top_k = moe.top_k
+    if policy == "none" or moe.n_zero_experts == 0:
+        return _fixed(float(top_k), top_k)
+    mean = ffn.mean or moe.mean_ffn_experts
+    if policy == "k8":
+        return _fixed(moe.mean_ffn_experts, top_k)
+    if ffn.kind == "fixed":
+        return _fixed(mean, top_k)
+    return beta_binomial(n=top_k, mean=mean, std=ffn.std)
+
+
+def _fixed(mean: float, n: int) -> FloatArray:
+    pmf = np.zeros(n + 1)
+    low = min(int(mean), n - 1)
+    pmf[low] = 1.0 - (mean - low)
+    pmf[low + 1] = mean - low
+    return pmf
+
+
+def beta_binomial_std_range(*, n: int, mean: float) -> tuple[float, float]:
+    """Return the standard deviations that a beta-binomial on 0..n with this mean can have (both ends excluded)."""
+    binomial_variance = mean * (1.0 - mean / n)
+    return binomial_variance**0.5, (binomial_variance * n) ** 0.5
+
+
+def beta_binomial(*, n: int, mean: float, std: float) -> FloatArray:
+    """Return the beta-binomial pmf on 0..n with this mean and standard deviation.
+
+    With p = mean/n and intra-class correlation rho = (std²/(n p (1-p)) - 1)/(n - 1), a = p (1-rho)/rho and
+    b = (1-p)(1-rho)/rho. Raises ValueError outside `beta_binomial_std_range`.
+    """
+    low, high = beta_binomial_std_range(n=n, mean=mean)
+    if not low < std < high:
+        msg = f"routing.ffn_experts.std: got {std:g}; allowed between {low:.3g} and {high:.3g} at mean {mean:g} of {n}"
+        raise ValueError(msg)
+    p = mean / n
+    rho = (std**2 / (n * p * (1.0 - p)) - 1.0) / (n - 1)
+    a, b = p * (1.0 - rho) / rho, (1.0 - p) * (1.0 - rho) / rho
+    log_norm = lgamma(a) + lgamma(b) - lgamma(a + b)
+    return np.array(
+        [comb(n, k) * exp(lgamma(k + a) + lgamma(n - k + b) - lgamma(n + a + b) - log_norm) for k in range(n + 1)]
+    )
+
+
+def symmetric_polynomials(weights_N: FloatArray, order: int) -> FloatArray:
+    """Return e_0..e_order of the weights: e_j sums the products of all j-subsets."""
+    e = np.zeros(order + 1)
+    e[0] = 1.0
+    for weight in weights_N.tolist():
+        e[1:] += weight * e[:-1]
+    return e
+
+
+def inclusion_probabilities(popularity_N: FloatArray, pmf_K: FloatArray) -> FloatArray:
+    """Return the probability that a token takes expert n, for each n; they sum to the mean of `pmf_K`."""
+    if np.ptp(popularity_N) == 0.0:
+        mean = float(np.dot(np.arange(len(pmf_K)), pmf_K))
+        return np.full(len(popularity_N), mean / len(popularity_N))
+    weights_N, order = popularity_N * len(popularity_N), len(pmf_K) - 1
+    all_K, possible_K = symmetric_polynomials(weights_N, order), _possible(pmf_K)
+    without_NK = _outside_polynomials(weights_N[:, None], order)
+    included_NK = weights_N[:, None] * without_NK[:, :-1] / all_K[1:]
+    return np.asarray(included_NK[:, possible_K[1:]] @ pmf_K[1:][possible_K[1:]])
+
+
+def _possible(pmf_K: FloatArray) -> NDArray[np.bool_]:
+    return pmf_K > 0.0
+
+
+def touch_probabilities(popularity_N: FloatArray, pmf_K: FloatArray, group_N: IntArray, n_groups: int) -> FloatArray:
+    """Return, for each group of experts, the probability that a token takes at least one expert in it.
+
+    1 - e_k(outside)/e_k(all), mixed over k: the joint count that deduplicated all-to-alls need.
+    """
+    weights_N, order = popularity_N * len(popularity_N), len(pmf_K) - 1
+    weights_GX = np.zeros((n_groups, int(np.bincount(group_N, minlength=n_groups).max())))
+    for g in range(n_groups):
+        members = weights_N[group_N == g]
+        weights_GX[g, : len(members)] = members
+    possible_K = _possible(pmf_K)
+    miss_GK = _outside_polynomials(weights_GX, order) / symmetric_polynomials(weights_N, order)
+    return np.asarray((1.0 - miss_GK[:, possible_K]) @ pmf_K[possible_K])
+
+
+def _outside_polynomials(weights_GX: FloatArray, order: int) -> FloatArray:
+    """Symmetric polynomials of all weights outside each group, (G, order + 1): products of the groups before and
+    after, so that nothing cancels."""
+    n_groups = len(weights_GX)
+    inside_GK = np.zeros((n_groups, order + 1))
+    inside_GK[:, 0] = 1.0
+    for weight_G in weights_GX.T:
+        inside_GK[:, 1:] += weight_G[:, None] * inside_GK[:, :-1]
+    before, after = np.zeros((n_groups + 1, order + 1)), np.zeros((n_groups + 1, order + 1))
+    before[0, 0] = after[n_groups, 0] = 1.0
+    for g in range(n_groups):
+        before[g + 1] = np.convolve(before[g], inside_GK[g])[: order + 1]
+    for g in range(n_groups - 1, -1, -1):
+        after[g] = np.convolve(after[g + 1], inside_GK[g])[: order + 1]
+    return np.stack([np.convolve(before[g], after[g + 1])[: order + 1] for g in range(n_groups)])
+
+
+def sample_choices(
+    popularity_N: FloatArray, pmf_K: FloatArray, n_tokens: int, rng: np.random.Generator
+) -> tuple[IntArray, IntArray]:
+    """Draw the FFN experts of `n_tokens` tokens: (token index, expert) of every choice, in token order.
+
+    Whole tokens are redrawn until their experts are distinct, which is exactly the law above; where that would
+    reject nearly always, experts are decided one after the other from the symmetric polynomials: the same law.
+    """
+    k_T = rng.choice(len(pmf_K), size=n_tokens, p=pmf_K)
+    weights_N = popularity_N * len(popularity_N)
+    top = int(k_T.max(initial=0))
+    e = symmetric_polynomials(popularity_N, top)
+    acceptance = e[top] * float(np.prod(np.arange(1, top + 1)))
+    choose = _choose_by_rejection if acceptance > 0.05 else _choose_in_turn
+    return choose(weights_N, k_T, rng)
+
+
+def _choose_by_rejection(weights_N: FloatArray, k_T: IntArray, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
+    n, top = len(weights_N), int(k_T.max(initial=0))
+    uniform = bool(np.ptp(weights_N) == 0.0)
+    cumulative_N = np.cumsum(weights_N) / weights_N.sum()
+    choices_TK = np.empty((len(k_T), top), dtype=np.int64)
+    unused_K = n + np.arange(top)  # distinct from one another and from every expert
+    open_T = np.arange(len(k_T))
+    while len(open_T):
+        shape = (len(open_T), top)
+        drawn = rng.integers(n, size=shape) if uniform else np.searchsorted(cumulative_N, rng.random(shape), "right")
+        drawn = np.where(np.arange(top) < k_T[open_T, None], drawn, unused_K)
+        choices_TK[open_T] = drawn
+        ordered = np.sort(drawn, axis=1)
+        open_T = open_T[(ordered[:, 1:] == ordered[:, :-1]).any(axis=1)]
+    taken = choices_TK < n
+    return np.nonzero(taken)[0], choices_TK[taken]
+
+
+def _choose_in_turn(weights_N: FloatArray, k_T: IntArray, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
+    n, top = len(weights_N), int(k_T.max(initial=0))
+    tail = np.zeros((n + 1, top + 1))  # symmetric polynomials of experts i..n-1
+    tail[n, 0] = 1.0
+    for i in range(n - 1, -1, -1):
+        tail[i] = tail[i + 1]
+        tail[i, 1:] += weights_N[i] * tail[i + 1, :-1]
+    needed_T = k_T.copy()
+    tokens, experts = [], []
+    for i in range(n):
+        take_K = np.zeros(top + 1)
+        positive = tail[i, 1:] > 0.0
+        take_K[1:][positive] = weights_N[i] * tail[i + 1, :-1][positive] / tail[i, 1:][positive]
+        taking = np.nonzero(rng.random(len(k_T)) < take_K[needed_T])[0]
+        needed_T[taking] -= 1
+        tokens.append(taking)
+        experts.append(np.full(len(taking), i))
+    token, expert = np.concatenate(tokens), np.concatenate(experts)
+    order = np.argsort(token, kind="stable")
+    return token[order], expert[order]

@@ -1,0 +1,42 @@
+"""One step of work: the model, its layout over ranks, the batch and how its tokens choose experts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from workloads.batch import Batch, Mtp, Phase, Precision, RoutingSpec
+from workloads.layout import Layout
+from workloads.model import ModelSpec
+
+Part = Literal["layers", "lm_head", "mtp", "sampling"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepSpec:
+    """Everything that `lower` needs. `devices_per_node` is how many consecutive ranks share a node's links; `seed`
+    feeds every draw (contexts, popularity, choices); `all_to_all`: low-latency kernels (one copy per chosen expert) or
+    normal ones (one copy per destination node, then NVLink)."""
+
+    model: ModelSpec
+    n_gpus: int
+    devices_per_node: int
+    phase: Phase
+    layout: Layout
+    batch: Batch
+    routing: RoutingSpec = field(default_factory=RoutingSpec)
+    precision: Precision = field(default_factory=Precision)
+    mtp: Mtp = field(default_factory=Mtp)
+    all_to_all: Literal["low_latency", "normal"] = "low_latency"
+    parts: Sequence[Part] = ("layers", "lm_head", "mtp", "sampling")
+    seed: int = 0
+
+    @property
+    def queries_per_sequence(self) -> int:
+        """New tokens of one sequence in this step: the prompt, or one token and the drafts to verify."""
+        return self.batch.prompt_tokens if self.phase == "prefill" else 1 + self.mtp.n_draft
+
+    @property
+    def kv_shards(self) -> int:
+        """Ranks of an attention group over which the KV cache is split (a latent cache is not)."""
+        n_kv_heads = getattr(self.model.attention, "n_kv_heads", 1)
+        return int(min(self.layout.attention_tp, n_kv_heads))
