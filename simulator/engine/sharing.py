@@ -1,0 +1,109 @@
+"""Who gets how much: SMs in the order of start, bytes/s by max-min fairness.
+
+A few activities on a few resources: plain lists and ints, because arrays cost more than they save here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What one activity wants on one device: SM-seconds on up to `sms` SMs (all of them or none if `holds`), and
+    bytes on resources by number; `byte_rate` is its pace [1/s] if bytes alone bound it. A claim without work only
+    holds its SMs."""
+
+    sm_s: float
+    sms: int
+    holds: bool
+    bytes_on: tuple[tuple[int, float], ...]
+    byte_rate: float
+
+
+def make_claim(
+    *, sm_s: float, sms: int, holds: bool, bytes_on: Sequence[tuple[int, float]], capacity: Sequence[float]
+) -> Claim:
+    """Return the claim; resources on which it moves nothing are left out."""
+    used = tuple((resource, n_bytes) for resource, n_bytes in bytes_on if n_bytes > 0.0)
+    byte_rate = min((capacity[resource] / n_bytes for resource, n_bytes in used), default=float("inf"))
+    return Claim(sm_s, sms, holds, used, byte_rate)
+
+
+def grant_sms(claims: Sequence[Claim], n_sms: int) -> list[int]:
+    """Return the SMs of each claim, in order of start: a holder takes all it wants or nothing, others up to that."""
+    free, granted = n_sms, []
+    for claim in claims:
+        wanted = claim.sms if claim.sms < n_sms else n_sms
+        take = wanted if wanted <= free else (0 if claim.holds else free)
+        granted.append(take)
+        free -= take
+    return granted
+
+
+def progress_rates(claims: Sequence[Claim], n_sms: int, capacity: Sequence[float]) -> list[float]:
+    """Return how fast each claim's work goes [1/s], all at once.
+
+    SMs cap the pace; then every resource is filled max-min fairly: activities that cannot use an equal share of it
+    leave the rest to the others. A claim that gets no SM stands still.
+    """
+    limits = []
+    for claim, sms in zip(claims, grant_sms(claims, n_sms), strict=True):
+        cap = sms / claim.sm_s if claim.sm_s else (0.0 if claim.sms and not sms else float("inf"))
+        limits.append(cap if cap < claim.byte_rate else claim.byte_rate)
+    usage: dict[int, float] = {}
+    for claim, limit in zip(claims, limits, strict=True):
+        if limit:
+            for resource, n_bytes in claim.bytes_on:
+                usage[resource] = usage.get(resource, 0.0) + limit * n_bytes
+    over = [resource for resource, used in usage.items() if used > capacity[resource] * (1.0 + 1e-12)]
+    if not over:
+        return limits
+    if len(over) == 1:
+        return _fill_one(claims, limits, over[0], capacity[over[0]])
+    return _fill_all(claims, limits, capacity)
+
+
+def _fill_one(claims: Sequence[Claim], limits: list[float], resource: int, capacity: float) -> list[float]:
+    """Only one resource is short: share it equally among those who can use an equal share."""
+    demand = [(limit * dict(claim.bytes_on).get(resource, 0.0), i) for i, (claim, limit) in enumerate(zip(claims, limits, strict=True))]  # fmt: skip
+    wanting = sorted((d, i) for d, i in demand if d > 0.0)
+    rates, left = list(limits), capacity
+    for position, (wanted, i) in enumerate(wanting):
+        share = left / (len(wanting) - position)
+        got = wanted if wanted < share else share
+        rates[i] = limits[i] * (got / wanted)
+        left -= got
+    return rates
+
+
+def _fill_all(claims: Sequence[Claim], limits: list[float], capacity: Sequence[float]) -> list[float]:
+    """Progressive filling over several short resources (Bertsekas and Gallager, Data Networks, section 6.5.2)."""
+    rates: dict[int, float] = {i: limit for i, limit in enumerate(limits) if limit == 0.0 or not claims[i].bytes_on}
+    residual = list(capacity)
+    while len(rates) < len(claims):
+        unsettled = [i for i in range(len(claims)) if i not in rates]
+        users: dict[int, int] = {}
+        for i in unsettled:
+            for resource, _ in claims[i].bytes_on:
+                users[resource] = users.get(resource, 0) + 1
+        level = {resource: residual[resource] / n for resource, n in users.items()}
+        for i, rate in _settled(claims, limits, unsettled, level).items():
+            rates[i] = rate
+            for resource, n_bytes in claims[i].bytes_on:
+                residual[resource] = max(0.0, residual[resource] - rate * n_bytes)
+    return [rates[i] for i in range(len(claims))]
+
+
+def _settled(
+    claims: Sequence[Claim], limits: Sequence[float], unsettled: Sequence[int], level: dict[int, float]
+) -> dict[int, float]:
+    """Return the claims whose rate is now certain: those that even an equal share does not slow; else the users of
+    the fullest resource that are bound elsewhere; else all users of that resource, at an equal share."""
+    share = {i: min(level[r] / n for r, n in claims[i].bytes_on) for i in unsettled}
+    unslowed = {i: limits[i] for i in unsettled if limits[i] <= share[i]}
+    if unslowed:
+        return unslowed
+    tightest = min(level, key=lambda resource: level[resource])
+    users = {i: dict(claims[i].bytes_on)[tightest] for i in unsettled if tightest in dict(claims[i].bytes_on)}
+    elsewhere = {i: share[i] for i, n_bytes in users.items() if share[i] * n_bytes < level[tightest] * (1 - 1e-12)}
+    return elsewhere or {i: share[i] for i in users}

@@ -1,0 +1,123 @@
+"""The engine without contention: each op takes its time alone, in-order streams and groups hold it up."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import simpy
+
+from simulator.engine.devices import groups_of
+from simulator.engine.plan import Plan, Times, alone_s, times_of
+from simulator.resources import Capacities
+
+
+class _Lane(simpy.Event):
+    """One stream of one rank class, and the event of its current op: scheduled anew for each, never recreated."""
+
+    start: list[float]
+    end: list[float]
+    own_end: list[float]
+    waits: list[int]
+    alone: list[float]
+    siblings: list["_Lane"]
+    group_of: list[int]
+    op: int
+    head: int
+    at: float
+
+
+def run_uncontended(plan: Plan, capacities: Capacities) -> Times:
+    """Return the times of `plan` where no op slows another."""
+    env = simpy.Environment()
+    alone_D = [(demand.latency_s_C + alone_s(demand, capacities)).tolist() for demand in plan.demands]
+    lanes_C = [_make_lanes(env, plan, alone_D, c) for c in range(plan.n_classes)]
+    done = _completion(env, plan, lanes_C)
+    callbacks = [done]
+    for lanes in lanes_C:
+        for stream, op in enumerate(plan.first_of_S):
+            lane = lanes[stream]
+            lane.head = op
+            if not plan.n_waits_O[op]:
+                _begin(env, lane, op, callbacks)
+    env.run()
+    arrays = (np.array([getattr(lanes[0], name) for lanes in lanes_C]).T for name in ("start", "end", "own_end"))
+    return times_of(plan, *arrays)
+
+
+def _make_lanes(env: simpy.Environment, plan: Plan, alone_D: list[list[float]], c: int) -> list[_Lane]:
+    n_ops = len(plan.stream_of_O)
+    start, end, own_end, waits = [0.0] * n_ops, [0.0] * n_ops, [0.0] * n_ops, list(plan.n_waits_O)
+    alone = [alone_D[d][c] for d in plan.demand_of_O]
+    siblings: list[_Lane] = []
+    for _ in range(plan.n_streams):
+        lane = _Lane(env)
+        lane._ok, lane._value = True, None  # a triggered event, as simpy.Timeout makes itself
+        lane.start, lane.end, lane.own_end, lane.waits, lane.alone = start, end, own_end, waits, alone
+        lane.siblings, lane.head = siblings, -1
+        siblings.append(lane)
+    return siblings
+
+
+def _begin(env: simpy.Environment, lane: _Lane, op: int, callbacks: list[Any]) -> None:
+    lane.op, lane.start[op], lane.at = op, env.now, env.now + lane.alone[op]
+    lane.callbacks = callbacks
+    env.schedule(lane, 1, lane.alone[op])
+
+
+def _completion(env: simpy.Environment, plan: Plan, lanes_C: list[list[_Lane]]) -> Callable[[Any], None]:
+    """The callback of every op's end. A closure over plain lists: it runs once per op and rank."""
+    stream_of, next_of, waiters_of = plan.stream_of_O, plan.next_of_O, plan.waiters_of_O
+    group_of = groups_of(plan)
+    index_of = {id(lane): c for c, lanes in enumerate(lanes_C) for lane in lanes}
+    schedule = env.schedule
+    callbacks: list[Any] = []
+
+    def finish(lane: _Lane, now: float) -> None:
+        op = lane.op
+        lane.end[op] = now
+        waiters = waiters_of[op]
+        if waiters:
+            waits, siblings = lane.waits, lane.siblings
+            for waiter in waiters:
+                waits[waiter] -= 1
+                if not waits[waiter]:
+                    other = siblings[stream_of[waiter]]
+                    if other.head == waiter:
+                        begin(other, waiter, now)
+        following = next_of[op]
+        lane.head = following
+        if following >= 0 and not lane.waits[following]:
+            begin(lane, following, now)
+
+    def begin(lane: _Lane, op: int, now: float) -> None:
+        duration = lane.alone[op]
+        lane.op = op
+        lane.start[op] = now
+        lane.at = now + duration
+        lane.callbacks = callbacks
+        schedule(lane, 1, duration)
+
+    def released(event: Any) -> None:
+        for lane in event.value:
+            finish(lane, env.now)
+
+    def done(lane: _Lane) -> None:
+        op, now = lane.op, lane.at
+        groups = group_of[op]
+        if groups is None:
+            finish(lane, now)
+            return
+        lane.own_end[op] = now
+        group = groups[index_of[id(lane)]]
+        group.arrived.append(lane)
+        group.missing -= 1
+        if group.missing:
+            return
+        if group.tail_s:
+            env.timeout(group.tail_s, group.arrived).callbacks.append(released)
+        else:
+            for member in group.arrived:
+                finish(member, now)
+
+    callbacks.append(done)
+    return done
