@@ -31,7 +31,7 @@ class InputFaults(ValueError):  # noqa: N818 (the plural says that it carries al
 
 def nearest(word: str, known: Collection[str]) -> str | None:
     """Return the known word most like `word`, or None if none is close."""
-    close = get_close_matches(word.lower(), sorted(known), n=1, cutoff=0.5)
+    close = get_close_matches(word.lower(), sorted(known), n=1)
     return close[0] if close else None
 
 

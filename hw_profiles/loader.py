@@ -3,6 +3,7 @@
 import json
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -58,11 +59,13 @@ def load_profile(name_or_path: str) -> HardwareProfile:
 def _find(name_or_path: str) -> Path:
     if name_or_path in list_profiles():
         return _DATA / name_or_path / PROFILE_FILE
-    path = Path(name_or_path).expanduser()
-    if path.is_dir():
-        path = path / PROFILE_FILE
-    if path.is_file():
-        return path
+    path = Path(name_or_path)
+    with suppress(OSError, RuntimeError):  # a name too long for the file system, a home of nobody: nothing is there
+        path = path.expanduser()
+        if path.is_dir():
+            path = path / PROFILE_FILE
+        if path.is_file():
+            return path
     raise InputFaults([_nothing_there(name_or_path, path)])
 
 

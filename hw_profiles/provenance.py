@@ -5,7 +5,7 @@ with `from`; `note` says what is particular to that number (a derivation, a row 
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
 from hw_profiles.faults import Fault, unknown_word
@@ -14,6 +14,7 @@ from hw_profiles.schema import Provenance, Source
 _SOURCE_WORDS: tuple[str, ...] = get_args(Source)
 _SOURCE_KEYS = ("source", "reference")
 _VALUE_KEYS = ("value", "from", "note")
+_Named = Mapping[str, Provenance | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,14 +35,16 @@ def separate_sources(tables: Mapping[str, Any]) -> Sourced:
     return Sourced(values=values, provenance=provenance, faults=faults)
 
 
-def _read_named_sources(table: object, faults: list[Fault]) -> dict[str, Provenance]:
+def _read_named_sources(table: object, faults: list[Fault]) -> _Named:
+    """Return the documents by name; None stands for one that is named but faulty, so that it is reported once."""
     if not isinstance(table, Mapping):
         faults.append(_not_a_table("sources", table, "[sources.NAME] tables", "write [sources.NAME]"))
         return {}
     return {
-        name: Provenance(source=entry["source"], reference=entry["reference"])
+        name: None
+        if _note(faults, _faults_of_named_source(f"sources.{name}", entry))
+        else Provenance(source=entry["source"], reference=entry["reference"])
         for name, entry in table.items()
-        if not _note(faults, _faults_of_named_source(f"sources.{name}", entry))
     }
 
 
@@ -77,7 +80,7 @@ def _not_a_table(path: str, got: object, allowed: str, remedy: str) -> Fault:
 def _unwrap(
     path: str,
     entry: object,
-    named: Mapping[str, Provenance],
+    named: _Named,
     provenance: dict[str, Provenance],
     faults: list[Fault],
 ) -> object:
@@ -87,8 +90,8 @@ def _unwrap(
         return entry
     if "value" not in entry and "from" not in entry:
         return {key: _unwrap(f"{path}.{key}", inner, named, provenance, faults) for key, inner in entry.items()}
-    if not _note(faults, _faults_of_sourced_value(path, entry, named)):
-        provenance[path] = _provenance_of(entry, named)
+    if not _note(faults, _faults_of_sourced_value(path, entry, named)) and (document := named[entry["from"]]):
+        provenance[path] = _with_note(document, entry.get("note"))
     return entry.get("value")
 
 
@@ -102,7 +105,7 @@ def _fault_of_bare_number(path: str, entry: object) -> Iterator[Fault]:
         )
 
 
-def _faults_of_sourced_value(path: str, entry: Mapping[str, Any], named: Mapping[str, Provenance]) -> Iterator[Fault]:
+def _faults_of_sourced_value(path: str, entry: Mapping[str, Any], named: _Named) -> Iterator[Fault]:
     yield from (unknown_word(f"{path}.{key}", key, _VALUE_KEYS) for key in entry if key not in _VALUE_KEYS)
     if "value" not in entry:
         yield Fault(field=f"{path}.value", got="nothing", allowed="a value", remedy="add value = …")
@@ -111,8 +114,5 @@ def _faults_of_sourced_value(path: str, entry: Mapping[str, Any], named: Mapping
         yield unknown_word(f"{path}.from", str(name), list(named))
 
 
-def _provenance_of(entry: Mapping[str, Any], named: Mapping[str, Provenance]) -> Provenance:
-    document = named[entry["from"]]
-    if "note" not in entry:
-        return document
-    return Provenance(source=document.source, reference=f"{document.reference}: {entry['note']}")
+def _with_note(document: Provenance, note: str | None) -> Provenance:
+    return replace(document, reference=f"{document.reference}: {note}") if note else document
