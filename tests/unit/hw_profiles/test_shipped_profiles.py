@@ -1,0 +1,81 @@
+"""The machines that ship: each number has a source, and the figures that others rely on are what they must be."""
+
+from math import inf
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from hw_profiles import loader
+from hw_profiles.checks import numbers_of
+from hw_profiles.loader import list_profiles, load_profile
+from hw_profiles.schema import Source
+
+MACHINES = ["a100_sxm", "h100_sxm", "h20", "h200_sxm", "h800_sxm", "longcat_report_theory"]
+DATA = Path(loader.__file__).parent / "data"
+
+
+def test_the_machines_are_listed_by_name():
+    assert list_profiles() == MACHINES
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_every_number_has_a_known_source_and_a_reference(name):
+    profile = load_profile(name)
+    for path, _ in numbers_of(profile):
+        assert profile.provenance[path].source in get_args(Source)
+        assert profile.provenance[path].reference.strip()
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_a_machine_is_called_as_its_directory(name):
+    assert load_profile(name).name == name
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_a_file_names_no_source_that_it_does_not_use(name):
+    text = (DATA / name / "profile.toml").read_text(encoding="utf-8")
+    named = {line.removeprefix("[sources.").rstrip("]") for line in text.splitlines() if line.startswith("[sources.")}
+    assert [source for source in sorted(named) if f'from = "{source}"' not in text] == []
+
+
+def test_a100_has_no_fp8():
+    a100 = load_profile("a100_sxm")
+    assert "fp8" not in a100.device.peak_flops_per_s
+    assert "fp8" not in a100.efficiency.gemm
+
+
+@pytest.mark.parametrize(
+    ("name", "nic_bytes_per_s"), [("h800_sxm", 50e9), ("h100_sxm", 50e9), ("h20", 25e9), ("a100_sxm", 25e9)]
+)
+def test_each_gpu_has_its_share_of_the_nics(name, nic_bytes_per_s):
+    assert load_profile(name).tiers["nic"].bytes_per_s == nic_bytes_per_s
+
+
+def test_the_report_attention_runs_at_660_tflops():
+    report = load_profile("longcat_report_theory")
+    for shares in (report.efficiency.attention_decode, report.efficiency.attention_prefill):
+        assert shares["bf16"] * report.device.peak_flops_per_s["bf16"] == pytest.approx(660e12, rel=1e-15)
+
+
+def test_the_report_knows_no_latency_and_no_cost_inside_a_node():
+    report = load_profile("longcat_report_theory")
+    assert (report.tiers["nvlink"].bytes_per_s, report.tiers["nvlink"].latency_s) == (inf, 0.0)
+    assert (report.tiers["nic"].bytes_per_s, report.tiers["nic"].latency_s) == (40e9, 0.0)
+    assert (report.launch.graph_gap_s, report.launch.eager_gap_s) == (0.0, 0.0)
+    assert report.efficiency.hidden_weight_reads == ["router", "experts", "shared_experts"]
+
+
+# DeepEP README @ebfe47e, low-latency kernels on H800: 128 tokens, hidden 7168, top-8, microseconds.
+DISPATCH_BYTES = 8 * 128 * (7168 + 224 + 16)
+COMBINE_BYTES = 8 * 128 * 7168 * 2
+ROWS = [(32, 182, 350), (64, 186, 353), (128, 192, 369), (256, 194, 360)]
+
+
+@pytest.mark.parametrize(("ep", "dispatch_us", "combine_us"), ROWS)
+def test_the_h800_nic_moves_the_published_all_to_all_in_the_published_time(ep, dispatch_us, combine_us):
+    nic = load_profile("h800_sxm").tiers["nic"]
+    for n_bytes, published_us in ((DISPATCH_BYTES, dispatch_us), (COMBINE_BYTES, combine_us)):
+        predicted_us = 1e6 * (nic.latency_s + n_bytes / (nic.bytes_per_s * nic.efficiency))
+        # Two parameters for eight rows that rise with EP: the spread of the rows themselves.
+        assert predicted_us == pytest.approx(published_us, rel=0.04)
