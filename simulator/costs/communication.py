@@ -1,0 +1,125 @@
+"""Collectives as latency plus bytes over the tiers they cross.
+
+C rank classes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from simulator.costs.cost import Cost, Machine, finish_cost
+from simulator.resources import Demand
+from workloads.ops import FloatArray, Traffic, Work
+
+NODE_COLLECTIVE_SMS = 4  # thread blocks of the NVLS all-gather and reduce-scatter (LongCat-Flash report, section 5.1)
+
+
+def communication_cost(work: Work, machine: Machine) -> Cost:
+    """Return the demand of one communication op, by its kernel family."""
+    if work.kernel in {"all_to_all_issue", "all_to_all_receive"}:
+        return _packing(work, machine)
+    if work.kernel == "all_to_all_flight":
+        return _flight(work, machine)
+    if work.kernel == "all_to_all_normal":
+        return _normal(work, machine)
+    return _node_collective(work, machine)
+
+
+def _local_bytes(work: Work, machine: Machine) -> dict[str, FloatArray]:
+    l2_C = np.minimum(work.activation_bytes_C, machine.profile.device.l2_bytes)
+    return {"hbm": work.activation_bytes_C - l2_C, "l2": l2_C}
+
+
+def _packing(work: Work, machine: Machine) -> Cost:
+    """Issue and receive: the low-latency kernels hold their SMs while they copy between tokens and buffers."""
+    demand = Demand(
+        latency_s_C=np.full_like(work.flops_C, machine.launch_gap_s),
+        sm_s_C=np.zeros_like(work.flops_C),
+        sms=machine.profile.all_to_all.low_latency_sms,
+        holds_sms=machine.profile.all_to_all.low_latency_sms > 0,
+        bytes_C=_local_bytes(work, machine),
+    )
+    return finish_cost(machine, work, demand)
+
+
+def _flight(work: Work, machine: Machine) -> Cost:
+    """Bytes on the links, then the latency of the slowest tier; SMs only where the kernels have no receive hook.
+
+    A kernel library that sends every copy over the NIC (`low_latency_tiers = "nic"`) still stays on NVLink inside one
+    node; `counts_local_copies` charges the copies that a rank sends to itself, as rates quoted per copy do.
+    """
+    rules, traffic = machine.profile.all_to_all, _traffic(work)
+    nic_only = rules.low_latency_tiers == "nic" and not machine.one_node
+    sent, received = dict(traffic.sent_C), dict(traffic.received_C)
+    local_C = traffic.local_C if rules.counts_local_copies else np.zeros_like(traffic.local_C)
+    if nic_only:
+        sent = {"remote": sent["node"] + sent["remote"] + local_C}
+        received = {"remote": received["node"] + received["remote"] + local_C}
+    sms = 0 if rules.hooked else rules.low_latency_sms
+    demand = Demand(
+        latency_s_C=np.zeros_like(work.flops_C),
+        sm_s_C=np.zeros_like(work.flops_C),
+        sms=sms,
+        holds_sms=sms > 0,
+        bytes_C=_link_bytes(sent, received),
+        group_C=traffic.group_C,
+        tail_latency_s=_latency_s(sent, machine) * traffic.n_hops,
+    )
+    return _on_links(work, machine, demand, sent)
+
+
+def _normal(work: Work, machine: Machine) -> Cost:
+    """One kernel that holds its SMs throughout; both tiers move at once, the slower one and its latency decide."""
+    traffic, sms = _traffic(work), machine.profile.all_to_all.normal_sms
+    sent, received = dict(traffic.sent_C), dict(traffic.received_C)
+    demand = Demand(
+        latency_s_C=np.full_like(work.flops_C, machine.launch_gap_s),
+        sm_s_C=np.zeros_like(work.flops_C),
+        sms=sms,
+        holds_sms=sms > 0,
+        bytes_C={**_link_bytes(sent, received), **_local_bytes(work, machine)},
+        group_C=traffic.group_C,
+        tail_latency_s=_latency_s(sent, machine),
+    )
+    return _on_links(work, machine, demand, sent)
+
+
+def _node_collective(work: Work, machine: Machine) -> Cost:
+    """All-gather and reduce-scatter over NVLink; a few thread blocks drive them."""
+    traffic = _traffic(work)
+    demand = Demand(
+        latency_s_C=np.full_like(work.flops_C, machine.launch_gap_s),
+        sm_s_C=np.zeros_like(work.flops_C),
+        sms=NODE_COLLECTIVE_SMS,
+        bytes_C=_link_bytes(traffic.sent_C, traffic.received_C),
+        group_C=traffic.group_C,
+        tail_latency_s=machine.profile.tiers["nvlink"].latency_s * traffic.n_hops,
+    )
+    return _on_links(work, machine, demand, dict(traffic.sent_C))
+
+
+_TIER = {"node": "nvlink", "remote": "nic"}
+
+
+def _traffic(work: Work) -> Traffic:
+    assert work.traffic is not None, f"{work.name} is communication and moves nothing"
+    return work.traffic
+
+
+def _link_bytes(sent: Mapping[str, FloatArray], received: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    amounts = {f"{_TIER[distance]}.egress": bytes_C for distance, bytes_C in sent.items()}
+    amounts |= {f"{_TIER[distance]}.ingress": bytes_C for distance, bytes_C in received.items()}
+    return {name: bytes_C for name, bytes_C in amounts.items() if np.any(bytes_C > 0.0)}
+
+
+def _latency_s(sent: Mapping[str, FloatArray], machine: Machine) -> float:
+    used = [_TIER[distance] for distance, bytes_C in sent.items() if np.any(bytes_C > 0.0)]
+    return max((machine.profile.tiers[tier].latency_s for tier in used), default=0.0)
+
+
+def _on_links(work: Work, machine: Machine, demand: Demand, sent: Mapping[str, FloatArray]) -> Cost:
+    used = {_TIER[distance]: bytes_C for distance, bytes_C in sent.items() if np.any(bytes_C > 0.0)}
+    tier = "nic" if "nic" in used else "nvlink"
+    cost = finish_cost(machine, work, demand, tier=tier, latency_figure=f"tiers.{tier}.latency_s")
+    return replace(cost, sent_bytes=used)

@@ -1,0 +1,98 @@
+"""What one piece of work costs on a machine: its demand, what binds it alone, and where the figures come from.
+
+C rank classes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hw_profiles.schema import HardwareProfile
+from simulator.resources import Capacities, Demand
+from workloads.ops import FloatArray, Work
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """A profile as costs read it: how many devices take part, the launch mode, and the SMs that compute may take."""
+
+    profile: HardwareProfile
+    n_devices: int
+    launch: str
+    compute_sms: int
+
+    @property
+    def launch_gap_s(self) -> float:
+        """Idle time on a stream before each kernel [s]."""
+        launch = self.profile.launch
+        return launch.graph_gap_s if self.launch == "graph" else launch.eager_gap_s
+
+    @property
+    def one_node(self) -> bool:
+        """Whether all devices share a node."""
+        return self.n_devices <= self.profile.node.n_devices
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """The demand of one piece of work; per class what binds it when alone (`bound_C`: a resource, "flops" or
+    "latency") and the source of that figure; `sent_bytes`: tier to payload sent (C,); `tier`: slowest tier crossed."""
+
+    demand: Demand
+    bound_C: Sequence[str]
+    source_C: Sequence[str]
+    sent_bytes: Mapping[str, FloatArray]
+    tier: str
+
+
+def capacities(machine: Machine) -> Capacities:
+    """Return what one device offers [bytes/s], payload efficiency included.
+
+    With an oversubscribed fabric the NIC's rate between nodes is divided by the oversubscription: the share that a
+    rank keeps when all of them send upwards.
+    """
+    profile = machine.profile
+    rates = {"hbm": profile.device.hbm_bytes_per_s * profile.efficiency.hbm, "l2": profile.device.l2_bytes_per_s}
+    for name, tier in profile.tiers.items():
+        rate = tier.bytes_per_s * tier.efficiency
+        if name == "nic":
+            rate /= profile.fabric.oversubscription
+        rates[f"{name}.egress"] = rates[f"{name}.ingress"] = rate
+    return Capacities(n_sms=profile.device.n_sms, bytes_per_s=rates)
+
+
+# Where the figure behind each binding resource stands in a profile.
+_FIGURE = {
+    "hbm": "efficiency.hbm",
+    "l2": "device.l2_bytes_per_s",
+    "nvlink.egress": "tiers.nvlink.efficiency",
+    "nvlink.ingress": "tiers.nvlink.efficiency",
+    "nic.egress": "tiers.nic.efficiency",
+    "nic.ingress": "tiers.nic.efficiency",
+}
+
+
+def finish_cost(machine: Machine, work: Work, demand: Demand, *, tier: str = "", latency_figure: str = "") -> Cost:
+    """Return the cost around a demand: find what binds it on each class, and who says so."""
+    offered = capacities(machine)
+    names, times = ["latency"], [demand.latency_s_C + demand.tail_latency_s]
+    if np.any(demand.sm_s_C > 0.0):
+        names.append("flops")
+        times.append(demand.sm_s_C / min(demand.sms, offered.n_sms))
+    for resource, bytes_C in demand.bytes_C.items():
+        names.append(resource)
+        times.append(bytes_C / offered.bytes_per_s[resource])
+    bound_C = [names[i] for i in np.argmax(np.stack(times), axis=0)]
+    figures = {**_FIGURE, "flops": f"efficiency.{work.kernel}.{work.precision}", "latency": latency_figure}
+    if not latency_figure:
+        figures["latency"] = f"launch.{machine.launch}_gap_s"
+    provenance = machine.profile.provenance
+    source_of = {name: provenance[figures[name]].source if figures[name] in provenance else "assumed" for name in names}
+    return Cost(
+        demand=demand,
+        bound_C=bound_C,
+        source_C=[source_of[bound] for bound in bound_C],
+        sent_bytes={},
+        tier=tier,
+    )
