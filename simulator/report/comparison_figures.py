@@ -8,25 +8,27 @@ import plotly.graph_objects as go
 from simulator.answer import Answer
 from simulator.report.formats import time_text
 from simulator.report.kinds import in_order, style_of
-from simulator.report.theme import figure
+from simulator.report.theme import figure, plain
 from simulator.report.words import number_in
 
 _MS_PER_S = 1e3
+_LEGEND_GAP_PX = 110
 _POINT_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#A23B2A", "#3B4A8C", "#7A8C99")
 
 
 def comparison_figure(answers: Sequence[Answer]) -> go.Figure:
-    """One bar per feasible answer: its step [ms] split into the critical path by kind; step and TPOT at its end."""
+    """One bar per feasible answer: its step [ms] split into the critical path by kind, its TPOT beside."""
     feasible = [answer for answer in answers if answer.feasible]
     kinds = in_order(str(row["kind"]) for answer in feasible for row in answer.kinds)
     drawn = figure([_kind_bars(kind, feasible) for kind in kinds], height=180 + 46 * len(feasible), barmode="stack")
     drawn.update_layout(
         bargap=0.35, annotations=[_end_label(answer) for answer in feasible],
-        legend={"y": -70 / drawn.layout.height * 1.6, "yanchor": "top"},
+        legend={"y": -_LEGEND_GAP_PX / drawn.layout.height, "yanchor": "top"},
     )  # fmt: skip
     longest_ms = max((answer.metrics["step_s"] * _MS_PER_S for answer in feasible), default=1.0)
-    drawn.update_xaxes(title={"text": "critical path of one step [ms]", "standoff": 8}, range=[0, 1.3 * longest_ms])
-    drawn.update_yaxes(autorange="reversed", showgrid=False, type="category")
+    drawn.update_xaxes(title={"text": "critical path of one step [ms]", "standoff": 8}, range=[0, 1.2 * longest_ms])
+    names, labels = [plain(answer.name) for answer in feasible], [_row_label(answer) for answer in feasible]
+    drawn.update_yaxes(autorange="reversed", showgrid=False, type="category", tickvals=names, ticktext=labels)
     return drawn
 
 
@@ -34,20 +36,23 @@ def _kind_bars(kind: str, answers: Sequence[Answer]) -> go.Bar:
     parts_s = [sum(float(row["critical_s"]) for row in answer.kinds if row["kind"] == kind) for answer in answers]
     style = style_of(kind)
     return go.Bar(
-        name=style.label, orientation="h", y=[answer.name for answer in answers],
+        name=plain(style.label), orientation="h", y=[plain(answer.name) for answer in answers],
         x=[part_s * _MS_PER_S for part_s in parts_s], customdata=[time_text(part_s) for part_s in parts_s],
         hovertemplate="<b>%{fullData.name}</b> in %{y}<br>%{customdata} of the critical path<extra></extra>",
         marker={"color": style.colour, "line": {"width": 0.5, "color": "rgba(255,255,255,0.7)"}},
     )  # fmt: skip
 
 
-def _end_label(answer: Answer) -> dict[str, Any]:
+def _row_label(answer: Answer) -> str:
     tpot_s = number_in(answer.metrics, "tpot_s")
-    tpot = f" · TPOT {time_text(tpot_s)}" if tpot_s is not None else ""
+    return plain(answer.name) + (f"<br>TPOT {time_text(tpot_s)}" if tpot_s is not None else "")
+
+
+def _end_label(answer: Answer) -> dict[str, Any]:
     path_s = sum(float(row["critical_s"]) for row in answer.kinds)
     return {
-        "x": path_s * _MS_PER_S, "y": answer.name, "xanchor": "left", "xshift": 6, "showarrow": False,
-        "text": f"{time_text(answer.metrics['step_s'])}{tpot}", "font": {"size": 12},
+        "x": path_s * _MS_PER_S, "y": plain(answer.name), "xanchor": "left", "xshift": 6, "showarrow": False,
+        "text": time_text(answer.metrics["step_s"]), "font": {"size": 12},
     }  # fmt: skip
 
 
@@ -70,6 +75,7 @@ def rates_figure(answers: Sequence[Answer]) -> go.Figure:
 def _point(position: int, name: str, per_user: float, per_gpu: float) -> go.Scatter:
     colour = _POINT_COLOURS[position % len(_POINT_COLOURS)]
     return go.Scatter(
-        name=name, x=[per_user], y=[per_gpu], mode="markers", marker={"color": colour, "size": 14, "symbol": position},
+        name=plain(name), x=[per_user], y=[per_gpu], mode="markers",
+        marker={"color": colour, "size": 14, "symbol": position},
         hovertemplate="<b>%{fullData.name}</b><br>%{x:,.1f} tokens/s/user<br>%{y:,.0f} tokens/s/GPU<extra></extra>",
     )  # fmt: skip

@@ -19,7 +19,7 @@ def comparison_sentences(answers: Sequence[Answer]) -> list[str]:
     for answer in feasible[1:]:
         sentences.extend(_difference(feasible[0], answer))
     sentences.extend(
-        f"{answer.name}: cannot run: {answer.reason.rstrip('.')}." for answer in answers if not answer.feasible
+        f"{answer.name} cannot run: {answer.reason.rstrip('.')}." for answer in answers if not answer.feasible
     )
     return sentences
 

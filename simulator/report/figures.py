@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from simulator.answer import Answer
 from simulator.report.formats import bytes_text, share_text, time_text
 from simulator.report.kinds import SOURCE_COLOURS, in_order, sources_in_order, style_of
-from simulator.report.theme import EMPHASIS, figure
+from simulator.report.theme import EMPHASIS, figure, plain
 
 _MS_PER_S = 1e3
 _BYTES_PER_GB = 1e9
@@ -46,7 +46,7 @@ def _single_bar(name: str, colour: str, length: float, hover: str) -> go.Bar:
 
 def _segment(name: str, colour: str, lengths: Sequence[float], rows: Sequence[str]) -> go.Bar:
     marker = {"color": colour, "line": {"width": 0.5, "color": "rgba(255,255,255,0.7)"}}
-    return go.Bar(name=name, orientation="h", x=list(lengths), y=list(rows), marker=marker)
+    return go.Bar(name=plain(name), orientation="h", x=list(lengths), y=list(rows), marker=marker)
 
 
 def memory_figure(answer: Answer) -> go.Figure:

@@ -26,9 +26,9 @@ def flows(timeline: pd.DataFrame) -> Iterator[Flow]:
     an op without phase both sends and receives and gets no flow from itself.
     """
     exchanges = timeline[timeline["kind"].isin(_FLOW_KINDS)]
-    names = exchanges["op"].astype(str)
-    phase = names.str.split("@").str[0].str.rsplit(".", n=1).str[-1]
-    part = names.str.split("@", n=1).str[1].fillna("")
+    names = [str(op).partition("@") for op in exchanges["op"]]
+    phase = pd.Series([name.rpartition(".")[2] for name, _, _ in names], index=exchanges.index, dtype=object)
+    part = pd.Series([suffix for _, _, suffix in names], index=exchanges.index, dtype=object)
     for (_, kind, _), exchange in exchanges.groupby([exchanges["layer"], exchanges["kind"], part], sort=True):
         yield from _flows_of_exchange(str(kind), exchange, phase[exchange.index])
 

@@ -9,7 +9,7 @@ ABSENT = "–"
 
 
 def number_text(value: float) -> str:
-    """`value` with at most three significant digits, or all before the point, thousands separated: 3,785, 28.6, 0.147."""
+    """`value` to three significant digits, but to the unit at least, thousands separated: 3,785, 28.6, 0.147."""
     if not math.isfinite(value):
         return ABSENT if math.isnan(value) else "∞"
     if value == 0:
@@ -23,6 +23,8 @@ def number_text(value: float) -> str:
 
 
 def _scaled_text(value: float, units: tuple[tuple[float, str], ...], suffix: str) -> str:
+    if not math.isfinite(value):
+        return number_text(value)
     # 0.9995: what would round to 1,000 of one unit is 1 of the next
     scale, prefix = next((unit for unit in units if abs(value) >= 0.9995 * unit[0]), units[-1])
     return f"{number_text(value / scale)} {prefix}{suffix}".rstrip()

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from simulator.answer import Answer
-from simulator.report.formats import quantity_text, time_text
+from simulator.report.formats import ABSENT, quantity_text, time_text
 from simulator.report.kinds import in_order, style_of
 from simulator.report.vocabulary import metric_word
 
@@ -50,9 +50,13 @@ def _metric_row(name: str, item: str, value: object, answer: Answer) -> dict[str
 
 def comparison_table(answers: Sequence[Answer]) -> pd.DataFrame:
     """One row per metric label, one column of display texts per answer, in the answers' order."""
-    texts = {answer.name: metrics_table(answer).set_index("label")["text"] for answer in answers if answer.metrics}
-    labels = list(dict.fromkeys(label for column in texts.values() for label in column.index))
-    columns = {name: column.reindex(labels).fillna(quantity_text(None)).tolist() for name, column in texts.items()}
+    texts: dict[str, dict[str, str]] = {}
+    for answer in answers:
+        rows = metrics_table(answer)
+        if len(rows):
+            texts[answer.name] = dict(zip(rows["label"], rows["text"], strict=True))
+    labels = list(dict.fromkeys(label for column in texts.values() for label in column))
+    columns = {name: [column.get(label, ABSENT) for label in labels] for name, column in texts.items()}
     return pd.DataFrame({"metric": labels} | columns)
 
 
@@ -91,9 +95,7 @@ def scenario_differences(answers: Sequence[Answer]) -> pd.DataFrame:
     """The keys in which the scenarios differ: `key` and one column per answer."""
     values = {answer.name: dict(_dotted(answer.scenario, "")) for answer in answers}
     keys = list(dict.fromkeys(key for column in values.values() for key in column))
-    rows = [
-        {"key": key} | {name: column.get(key, quantity_text(None)) for name, column in values.items()} for key in keys
-    ]
+    rows = [{"key": key} | {name: column.get(key, ABSENT) for name, column in values.items()} for key in keys]
     differing = [row for row in rows if len(set(list(row.values())[1:])) > 1]
     return pd.DataFrame(differing, columns=["key", *values])
 

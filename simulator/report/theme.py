@@ -1,6 +1,7 @@
 """The look all figures share. The page sets the colour of text, so that one figure serves light and dark."""
 
 from collections.abc import Sequence
+from html import escape
 from typing import Any
 
 import plotly.graph_objects as go
@@ -29,6 +30,11 @@ def figure(traces: Sequence[object], *, height: int, **layout: object) -> go.Fig
     shown.update_xaxes(gridcolor=GRID, zeroline=False, automargin=True)
     shown.update_yaxes(gridcolor=GRID, zeroline=False, automargin=True, ticks="", ticklabelstandoff=6)
     return shown
+
+
+def plain(text: object) -> str:
+    """`text` as plotly shows it letter by letter: plotly reads <b>, <a> and the like in every label."""
+    return escape(str(text), quote=False)
 
 
 def buttons(choices: list[dict[str, Any]], *, active: int) -> list[dict[str, Any]]:

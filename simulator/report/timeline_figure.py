@@ -10,13 +10,14 @@ import plotly.graph_objects as go
 from simulator.report.formats import bytes_text, flops_text, time_text
 from simulator.report.kinds import in_order, style_of
 from simulator.report.rank_choice import ShownRank, middle_window, shown_ranks
-from simulator.report.theme import EMPHASIS, buttons, figure
+from simulator.report.theme import EMPHASIS, buttons, figure, plain
 
 _MS_PER_S = 1e3
 _DIGITS_MS = 6  # whole nanoseconds
 _ROW_GAP = 0.7  # between the last stream of one rank and the first of the next, in rows
 _BAR_WIDTH = 0.78
 _MAX_LAYER_MARKS = 40
+_LEGEND_GAP_PX = 90
 _WAIT_COLOUR = "rgba(140,150,160,0.30)"
 _HOVER = (
     "<b>%{customdata[0]}</b> · %{fullData.name}<br>layer %{customdata[1]}<br>starts %{customdata[2]}, "
@@ -79,7 +80,7 @@ def _placed(shown: pd.DataFrame, lanes: list[_Lane]) -> pd.DataFrame:
 def _kind_bars(kind: str, ops: pd.DataFrame) -> go.Bar:
     style = style_of(kind)
     return go.Bar(
-        name=style.label, orientation="h", y=ops["lane"].tolist(), x=ops["work_ms"].tolist(),
+        name=plain(style.label), orientation="h", y=ops["lane"].tolist(), x=ops["work_ms"].tolist(),
         base=(ops["base_ms"] + ops["wait_ms"]).round(_DIGITS_MS).tolist(), width=_BAR_WIDTH,
         customdata=list(_hover_rows(ops)), hovertemplate=_HOVER,
         marker={"color": style.colour, "line": {"width": 0.5, "color": "rgba(255,255,255,0.6)"}},
@@ -96,14 +97,14 @@ def _hover_rows(ops: pd.DataFrame) -> Iterator[list[str]]:
         cost = f"{source}, extrapolated" if extrapolated else source
         where = "–" if layer < 0 else str(layer)
         amounts = [flops_text(flops), bytes_text(n_bytes)]
-        yield [op, where, time_text(start_s), time_text(end_s - start_s), wait, *amounts, cost]
+        yield [plain(op), where, time_text(start_s), time_text(end_s - start_s), wait, *amounts, cost]
 
 
 def _wait_bars(placed: pd.DataFrame) -> list[Any]:
     waits = placed[placed["wait_ms"] > 0]
     if waits.empty:
         return []
-    texts = [[op, time_text(wait_s)] for op, wait_s in zip(waits["op"], waits["wait_s"], strict=True)]
+    texts = [[plain(op), time_text(wait_s)] for op, wait_s in zip(waits["op"], waits["wait_s"], strict=True)]
     bars = go.Bar(
         name="waiting for other ranks", orientation="h", y=waits["lane"].tolist(), x=waits["wait_ms"].tolist(),
         base=waits["base_ms"].tolist(), width=_BAR_WIDTH, customdata=texts,
@@ -135,14 +136,14 @@ def _arrange(drawn: go.Figure, lanes: list[_Lane], hottest: pd.DataFrame) -> Non
     choices = [("one layer", one), ("two layers", two), ("four layers", four), ("whole step", whole)]
     drawn.update_xaxes(range=two, title={"text": "time [ms]", "standoff": 8}, ticks="outside")
     drawn.update_yaxes(
-        tickvals=[lane.position for lane in lanes], ticktext=[lane.stream for lane in lanes],
+        tickvals=[lane.position for lane in lanes], ticktext=[plain(lane.stream) for lane in lanes],
         range=[lanes[-1].position + 0.6, -1.0], showgrid=False, fixedrange=True,
     )  # fmt: skip
     drawn.update_layout(
         updatemenus=buttons([_zoom(label, window) for label, window in choices], active=1),
         annotations=[*_rank_names(lanes), *_layer_marks(hottest)],
         margin={"l": 12, "r": 20, "t": 72, "b": 44},
-        legend={"y": -90 / drawn.layout.height, "yanchor": "top"},
+        legend={"y": -_LEGEND_GAP_PX / drawn.layout.height, "yanchor": "top"},
         dragmode="zoom",
     )
 

@@ -61,7 +61,7 @@ def _subject(answer: Answer) -> str:
 def _rate(answer: Answer) -> str:
     per_gpu, per_user = _value(answer, "tokens_per_s_per_gpu"), _value(answer, "tokens_per_s_per_user")
     if per_gpu is None:
-        return f"{_subject(answer)} take {time_text(answer.metrics['step_s'])} per step"
+        return f"{_subject(answer)}: a step takes {time_text(answer.metrics['step_s'])}"
     verb = "prefill" if answer.scenario.get("phase") == "prefill" else "reach"
     at = f" at {number_text(per_user)} tokens/s/user" if per_user is not None else ""
     return f"{_subject(answer)} {verb} {number_text(per_gpu)} tokens/s/GPU{at}"

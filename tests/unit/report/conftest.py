@@ -81,7 +81,7 @@ UNEQUAL = {0: (1.0, 90), 5: (1.25, 1), 17: (0.8, 37)}
 BALANCED = {0: (1.0, 128)}
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_timeline() -> Callable[..., pd.DataFrame]:
     return _timeline
 
@@ -157,13 +157,13 @@ def _answer(name: str = "longcat-flash-decode", **changes: object) -> Answer:
     return Answer(**(values | changes))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_answer() -> Callable[..., Answer]:
     """Build the answer of the stand-in, with fields replaced by name."""
     return _answer
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def infeasible() -> Answer:
     return _answer(
         "too many sequences", feasible=False, reason="81.2 GB do not fit the 72 GB a device may use", metrics={},
