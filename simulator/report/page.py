@@ -1,0 +1,183 @@
+"""The report: one HTML file that needs nothing else, not even a network."""
+
+from collections.abc import Iterator, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+
+from plotly.offline import get_plotlyjs
+
+from simulator.answer import Answer
+from simulator.report.comparison_figures import comparison_figure, rates_figure
+from simulator.report.comparison_words import comparison_sentences
+from simulator.report.figures import breakdown_figure, memory_figure, sources_figure
+from simulator.report.formats import quantity_text
+from simulator.report.markup import bullets, paragraph, plot, section, table, tiles
+from simulator.report.replacing import replacing
+from simulator.report.tables import (
+    assumptions_table,
+    comparison_table,
+    kinds_table,
+    metrics_table,
+    scenario_differences,
+    scenario_table,
+)
+from simulator.report.timeline_figure import timeline_figure
+from simulator.report.vocabulary import metric_word
+from simulator.report.words import number_in, sentences
+
+_TILES = (
+    "tokens_per_s_per_gpu", "tokens_per_s_per_user", "tpot_s", "step_s", "usd_per_million_output_tokens",
+    "exposed_comm_s", "overlap_ratio",
+)  # fmt: skip
+_TIMELINE_CAPTION = (
+    "One bar per op: blue, green and grey compute; red, orange and yellow communicate; pale boxes wait for other "
+    "ranks, drawn at the front of their op; magenta underlines the critical path. Numbers above the rows mark where "
+    "a layer starts. Drag to zoom in, drag the axis to move, double-click to return, click the legend to hide a kind."
+)
+_BREAKDOWN_CAPTION = (
+    "Means over devices. Busy: time spent on a kind, streams added up. Exposed: communication with nothing computed "
+    "beside. Critical path: what the length of the step consists of."
+)
+# The browser itself refuses every address outside the file; plotly draws with inline styles and saves images as data.
+_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+
+
+def write_page(answers: Sequence[Answer], path: Path, *, title: str) -> None:
+    """Write the report on `answers` to `path` as one self-contained HTML file.
+
+    One answer: words, key figures, timeline, breakdown, memory, assumptions, scenario. Several: first what tells them
+    apart, then each. Raises OSError where `path` cannot be written; the file appears whole or not at all.
+    """
+    body = _body(answers, title)
+    with replacing(path) as file:
+        file.write(_head(title))
+        file.write(body)
+        file.write(f"<script>{get_plotlyjs()}</script>\n<script>{_resource('page.js')}</script>\n</body>\n</html>\n")
+
+
+def _resource(name: str) -> str:
+    return files("simulator.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _head(title: str) -> str:
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<link rel="icon" href="data:,">\n<title>{escape(title)}</title>\n<style>{_resource("page.css")}</style>\n'
+        "</head>\n<body>\n"
+    )
+
+
+def _body(answers: Sequence[Answer], title: str) -> str:
+    if len(answers) == 1:
+        parts = [_subject(answers[0]), *_opening(answers[0]), *_parts(answers[0], level=2)]
+    else:
+        parts = [_links(answers), _comparison(answers)]
+        parts += [_answer_section(position, answer) for position, answer in enumerate(answers)]
+    footer = paragraph(
+        "Written by longsim. Times in SI units, GB is 1e9 bytes. This file loads nothing from elsewhere."
+    )
+    return f"<main>\n<header><h1>{escape(title)}</h1></header>\n{''.join(parts)}<footer>{footer}</footer>\n</main>\n"
+
+
+def _subject(answer: Answer) -> str:
+    keys = ("model", "machine", "n_gpus", "phase", "schedule")
+    values = [
+        f"{answer.scenario[key]}" + (" GPUs" if key == "n_gpus" else "") for key in keys if key in answer.scenario
+    ]
+    return paragraph(" · ".join(values), "kicker")
+
+
+def _links(answers: Sequence[Answer]) -> str:
+    targets = [
+        ("comparison", "Comparison"),
+        *((_anchor(position), answer.name) for position, answer in enumerate(answers)),
+    ]
+    return "<nav>" + "".join(f'<a href="#{anchor}">{escape(text)}</a>' for anchor, text in targets) + "</nav>"
+
+
+def _anchor(position: int) -> str:
+    return f"answer-{position + 1}"
+
+
+def _answer_section(position: int, answer: Answer) -> str:
+    parts = [_subject(answer), *_opening(answer), *_parts(answer, level=3)]
+    return section(answer.name, *parts, anchor=_anchor(position))
+
+
+def _opening(answer: Answer) -> Iterator[str]:
+    said = sentences(answer)
+    yield paragraph(said[0], "headline" if answer.feasible else "headline infeasible")
+    yield tiles(_key_figures(answer))
+    yield bullets(answer.warnings, "warnings")
+    yield bullets(said[1:])
+
+
+def _key_figures(answer: Answer) -> Iterator[tuple[str, str]]:
+    for name in _TILES:
+        value = number_in(answer.metrics, name)
+        if value is not None:
+            word = metric_word(name)
+            yield word.label, quantity_text(value, "" if word.unit == "tokens/s" else word.unit)
+
+
+def _parts(answer: Answer, *, level: int) -> Iterator[str]:
+    if answer.timeline is not None and len(answer.timeline):
+        drawn = timeline_figure(answer.timeline, answer.critical_path)
+        yield section("Timeline", plot(drawn, caption=_TIMELINE_CAPTION, tools=True), level=level)
+    if answer.kinds:
+        yield section("Where the time goes", *_breakdown(answer), level=level)
+    if answer.memory_bytes:
+        yield section("Memory", _memory(answer), level=level)
+    yield section("Metrics", _metrics(answer), level=level)
+    yield section("What it rests on", *_foundation(answer), level=level)
+    yield section("Scenario", table(scenario_table(answer), {"key": "key", "value": "value"}), level=level)
+
+
+def _breakdown(answer: Answer) -> Iterator[str]:
+    yield plot(breakdown_figure(answer), caption=_BREAKDOWN_CAPTION)
+    headings = {"label": "kind", "busy": "busy", "exposed": "exposed", "critical": "critical path", "n_ops": "ops"}
+    yield table(kinds_table(answer), headings, numeric=("busy", "exposed", "critical", "n_ops"))
+
+
+def _memory(answer: Answer) -> str:
+    return plot(
+        memory_figure(answer), caption="What lies in the memory of the fullest device, against what it may use."
+    )
+
+
+def _metrics(answer: Answer) -> str:
+    rows = metrics_table(answer)
+    headings = {"label": "metric", "text": "value", "range": "range", "definition": "definition"}
+    if not rows["range"].any():
+        headings.pop("range")
+    return table(rows, headings, numeric=("text", "range"))
+
+
+def _foundation(answer: Answer) -> Iterator[str]:
+    if answer.critical_path_by_source:
+        yield plot(sources_figure(answer), caption="The critical path by the source of its costs, the surest first.")
+    headings = {"name": "assumption", "value": "value", "source": "source", "reference": "reference"}
+    yield table(assumptions_table(answer), headings, numeric=("value",))
+
+
+def _comparison(answers: Sequence[Answer]) -> str:
+    said = comparison_sentences(answers)
+    names = {answer.name: answer.name for answer in answers}
+    measured = comparison_table(answers)
+    parts = [paragraph(said[0], "headline"), bullets(said[1:])] if said else []
+    if any(answer.feasible for answer in answers):
+        parts.append(plot(comparison_figure(answers), caption="What the length of each step consists of."))
+        parts.append(_rates(answers))
+    parts.append(table(scenario_differences(answers), {"key": "what differs", **names}))
+    shown = {name: name for name in measured.columns if name != "metric"}
+    parts.append(table(measured, {"metric": "metric", **shown}, numeric=tuple(shown)))
+    return section("Comparison", *parts, anchor="comparison")
+
+
+def _rates(answers: Sequence[Answer]) -> str:
+    if all(number_in(answer.metrics, "tokens_per_s_per_user") is None for answer in answers):
+        return ""
+    return plot(rates_figure(answers), caption="Throughput against speed for one user: up and to the right is better.")

@@ -1,0 +1,23 @@
+"""Files that appear whole or not at all."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[TextIO]:
+    """Open a new text file beside `path` that takes its place when the block ends well and vanishes when it does not.
+
+    Raises OSError where the directory is absent or not writable, or where `path` is a directory.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="\n") as file:
+            yield file
+        temporary.replace(path)
+    except BaseException:  # an interrupt must leave no half-written file either
+        temporary.unlink(missing_ok=True)
+        raise
