@@ -1,6 +1,5 @@
 """Machine profiles from TOML: by name from `hw_profiles/data`, or by path from anywhere."""
 
-import json
 import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
@@ -8,11 +7,10 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import ConfigDict, TypeAdapter
 
 from hw_profiles.checks import check_profile
-from hw_profiles.faults import Fault, InputFaults, nearest, unknown_word
+from hw_profiles.faults import Fault, InputFaults, unknown_word
 from hw_profiles.provenance import separate_sources
 from hw_profiles.schema import (
     AllToAll,
@@ -24,6 +22,7 @@ from hw_profiles.schema import (
     Node,
     Tier,
 )
+from hw_profiles.shape import validate_shape
 
 PROFILE_FILE = "profile.toml"
 _DATA = Path(__file__).parent / "data"
@@ -37,8 +36,6 @@ _SECTIONS: Mapping[str, type[Any]] = {
     "launch": Launch,
     "all_to_all": AllToAll,
 }
-# Configuration reaches standard dataclasses only from an enclosing type: hence a dict of one profile.
-_IN_FILE = "file"
 _ADAPTER = TypeAdapter(dict[str, HardwareProfile], config=ConfigDict(extra="forbid", strict=True))
 
 
@@ -95,7 +92,7 @@ def _parse(path: Path) -> dict[str, Any]:
 
 def _build(tables: dict[str, Any]) -> HardwareProfile:
     sourced = separate_sources(tables)
-    profile, faults = _validate_shape(sourced.values)
+    profile, faults = validate_shape(_ADAPTER, sourced.values, _keys_of)
     faults = sourced.faults + faults
     if _PROVENANCE in tables:
         faults.append(unknown_word(_PROVENANCE, _PROVENANCE, _keys_of("")))
@@ -105,32 +102,6 @@ def _build(tables: dict[str, Any]) -> HardwareProfile:
     if faults := check_profile(profile):
         raise InputFaults(faults)
     return profile
-
-
-def _validate_shape(values: Mapping[str, Any]) -> tuple[HardwareProfile | None, list[Fault]]:
-    """Return the profile (None if its shape is wrong) and the faults of its shape."""
-    # Through JSON, because a strict validator accepts a table for a dataclass only there.
-    document = json.dumps({_IN_FILE: values}, default=str)
-    try:
-        return _ADAPTER.validate_json(document)[_IN_FILE], []
-    except ValidationError as error:
-        return None, [_fault_of(detail) for detail in error.errors(include_url=False)]
-
-
-def _fault_of(detail: ErrorDetails) -> Fault:
-    *parents, last = (str(part) for part in detail["loc"][1:] or ("profile",))
-    path = ".".join([*parents, last])
-    if detail["type"] == "unexpected_keyword_argument":
-        return unknown_word(path, last, _keys_of(".".join(parents)))
-    if detail["type"] == "missing":
-        return Fault(field=path, got="nothing", allowed="a value", remedy=f"add {last} to the file")
-    if detail["type"] == "literal_error":
-        allowed = detail["ctx"]["expected"]
-        close = nearest(str(detail["input"]), [word.strip("'") for word in allowed.replace(" or ", ", ").split(", ")])
-        remedy = f"did you mean {close!r}?" if close else "use one of the allowed words"
-        return Fault(field=path, got=repr(detail["input"]), allowed=allowed, remedy=remedy)
-    wanted = detail["msg"].removeprefix("Input should be ")
-    return Fault(field=path, got=repr(detail["input"]), allowed=wanted, remedy=f"write {wanted}")
 
 
 def _keys_of(section: str) -> list[str]:

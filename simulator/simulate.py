@@ -80,6 +80,15 @@ def _timeline(run_: Run) -> pd.DataFrame:
     return pd.DataFrame(columns)[list(TIMELINE_COLUMNS)]
 
 
+def with_shapes(run_: Run) -> pd.DataFrame:
+    """Return the timeline with one more column: the kernel's shape on that rank, such as "m=192 n=24576 k=6144"."""
+    texts = []
+    for op in run_.graph.ops:
+        shape = {name: np.broadcast_to(value, run_.graph.n_classes) for name, value in op.work.shape.items()}
+        texts += [" ".join(f"{name}={v[c]:g}" for name, v in shape.items()) for c in range(run_.graph.n_classes)]
+    return run_.timeline.assign(shape=pd.Categorical(texts))
+
+
 def _words(words: Sequence[str], n_classes: int) -> pd.Categorical:
     codes, names = pd.factorize(np.array(words, dtype=object))
     return pd.Categorical.from_codes(np.repeat(codes, n_classes), categories=names)

@@ -1,0 +1,106 @@
+"""longsim: simulate GPU clusters that run mixture-of-experts language models.
+
+The front door: the `longsim` command and `import longsim`. Names are looked up when they are first used, so that the
+core runs without torch and a command loads only what it needs.
+"""
+
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+import typer
+
+__version__ = "0.1.0"
+
+_COMMANDS: Mapping[str, tuple[str, str]] = {
+    "demo": ("simulator.cli:demo", "LongCat-Flash on 128 H800s in a minute: report.html and trace.json."),
+    "run": ("simulator.cli:run", "Simulate one step of a scenario and say where the time goes."),
+    "compare": ("simulator.cli:compare", "Compare a scenario under every combination of varied keys."),
+    "validate": ("validation.cli:validate", "Judge predictions against published and measured figures."),
+    "models": ("simulator.cli:models", "List the models."),
+    "machines": ("simulator.cli:machines", "List the machines."),
+    "scenarios": ("simulator.cli:scenarios", "List the shipped scenarios."),
+}
+_PUBLIC: Mapping[str, str] = {
+    "load_profile": "hw_profiles.loader:load_profile",
+    "list_profiles": "hw_profiles.loader:list_profiles",
+    "load_scenario": "simulator.scenario:load_scenario",
+    "list_scenarios": "simulator.scenario:list_scenarios",
+    "evaluate": "simulator.evaluate:evaluate",
+    "lower": "workloads.lower:lower",
+    "simulate": "simulator.simulate:simulate",
+    "device_times": "simulator.metrics:device_times",
+    "critical_path": "simulator.critical_path:critical_path",
+    "write_page": "simulator.report.page:write_page",
+    "write_trace": "simulator.report.timeline_file:write_trace",
+    "count_parameters": "workloads.zoo:count_parameters",
+    "ZOO": "workloads.zoo:ZOO",
+    "validate_theory": "validation.suites.theory:theory_rows",
+}
+__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604 (names resolved by __getattr__)
+
+_EXTRA_OF = {"torch": "torch", "dask": "cluster", "distributed": "cluster", "pyarrow": "parquet"}
+
+
+def _resolve(target: str) -> Any:
+    module, _, name = target.partition(":")
+    try:
+        return getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        extra = _EXTRA_OF.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        sys.stderr.write(f"this needs {error.name}, which is not installed; run: pip install 'longsim[{extra}]'\n")
+        raise SystemExit(2) from None
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return _resolve(_PUBLIC[name])
+    message = f"module 'longsim' has no attribute {name!r}"
+    raise AttributeError(message)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def _late(name: str) -> Any:
+    """The look-up that commands are handed: a public name, when they need it."""
+    return __version__ if name == "__version__" else _resolve(_PUBLIC[name])
+
+
+def _not_chosen(name: str) -> Callable[[], None]:
+    def command() -> None:
+        message = f"{name} was not loaded"
+        raise AssertionError(message)
+
+    return command
+
+
+def main() -> None:
+    """Run the `longsim` command: load the chosen subcommand, only list the others."""
+    app = typer.Typer(
+        no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich",
+        help="Simulate GPU clusters that run mixture-of-experts language models.",
+    )  # fmt: skip
+
+    @app.callback(invoke_without_command=True)
+    def _root(
+        context: typer.Context, version: bool = typer.Option(False, "--version", help="Print the version.")
+    ) -> None:
+        context.obj = _late
+        if version:
+            sys.stdout.write(f"longsim {__version__}\n")
+            raise typer.Exit
+
+    chosen = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+    for name, (target, help_text) in _COMMANDS.items():
+        function = _resolve(target) if name == chosen else _not_chosen(name)
+        app.command(name, help=help_text)(function)
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""What every command shares: JSON on stdout, words on stderr, faults as exit codes, output paths that can be written."""
+
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from hw_profiles.faults import Fault, InputFaults
+
+ANSWERED, MISSED_BAR, BAD_INPUT, CANNOT_FIT = 0, 1, 2, 3
+INTERRUPTED = 130  # 128 + SIGINT, as shells count it
+
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override one scenario key, such as layout.ep=64; repeatable."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+ReportOption = Annotated[Path | None, typer.Option("--report", metavar="FILE.html", help="Write a report page.")]
+TraceOption = Annotated[
+    Path | None, typer.Option("--trace", metavar="FILE.json", help="Write a trace for Perfetto (ui.perfetto.dev).")
+]
+
+Resolve = Callable[[str], Any]  # the front door's late look-up, handed down as a command's context object
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_json(document: Mapping[str, Any]) -> None:
+    """Print one JSON document; numbers that are not finite become null."""
+    out.print(json.dumps(finite(document), indent=1, ensure_ascii=False), markup=False)
+
+
+def finite(value: Any) -> Any:
+    """Return `value` as plain JSON data: tuples to lists, arrays' numbers to floats, infinities and NaN to null."""
+    if isinstance(value, Mapping):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+@contextmanager
+def faults_to_exit_code() -> Iterator[None]:
+    """Turn what a user did wrong into lines on stderr and exit code 2, without a traceback."""
+    try:
+        yield
+    except InputFaults as error:
+        err.print(str(error), markup=False)
+        raise typer.Exit(BAD_INPUT) from None
+    except ValueError as error:
+        if type(error) is not ValueError:
+            raise
+        err.print(str(error), markup=False)
+        raise typer.Exit(BAD_INPUT) from None
+    except KeyboardInterrupt:
+        err.print("interrupted; no file was left half-written")
+        raise typer.Exit(INTERRUPTED) from None
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise typer.Exit(ANSWERED) from None
+
+
+def check_writable(paths: Mapping[str, Path | None]) -> None:
+    """Raise InputFaults, before anything is computed, for every output path that cannot be written."""
+    faults = [
+        Fault(field=option, got=f"{str(path)!r}, {reason}", allowed="a path that can be written", remedy="choose another")
+        for option, path in paths.items()
+        if path is not None and (reason := _why_unwritable(path))
+    ]
+    if faults:
+        raise InputFaults(faults)
+
+
+def _why_unwritable(path: Path) -> str:
+    folder = path.parent
+    if path.is_dir():
+        return "which is a directory"
+    if not folder.is_dir():
+        return f"whose directory {folder} does not exist"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"whose directory {folder} is read-only"
+    return ""
+
+
+@contextmanager
+def writing(option: str, path: Path) -> Iterator[None]:
+    """Turn a failure to write `path` into words."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputFaults(
+            [Fault(field=option, got=f"{str(path)!r}, {reason}", allowed="a path that can be written",
+                   remedy="free some space or choose another")]
+        ) from error  # fmt: skip

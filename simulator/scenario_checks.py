@@ -1,0 +1,188 @@
+"""Second pass over a scenario: does it make sense? Each check returns every fault it finds."""
+
+import math
+from collections.abc import Iterable
+
+from hw_profiles.faults import Fault, InputFaults, unknown_word
+from hw_profiles.schema import HardwareProfile
+from simulator.scenario_schema import Scenario
+from workloads.model import ModelSpec
+from workloads.routing import beta_binomial_std_range
+from workloads.schedules.table import SCHEDULES
+
+_REASONABLE = {
+    "batch.sequences_per_gpu": (1e-3, 1e5),
+    "batch.context_tokens": (0.0, 1e8),
+    "batch.context_cv": (0.0, 10.0),
+    "batch.max_dispatch_tokens": (0, 1e6),
+    "batch.prompt_tokens": (0, 1e7),
+    "run.compute_sms": (0, 1e4),
+    "seed": (0, 2**63),
+}
+
+
+def check_scenario(scenario: Scenario) -> list[Fault]:
+    """Return every fault of sense of a scenario whose shape is right."""
+    faults: list[Fault] = []
+    profile, model = None, None
+    try:
+        profile = scenario.profile
+    except InputFaults as error:
+        faults += error.faults
+    try:
+        model = scenario.model_spec
+    except InputFaults as error:
+        faults += error.faults
+    faults += [*check_for_absurd_numbers(scenario), *check_for_unknown_schedule(scenario)]
+    if model:
+        faults += [*check_for_schedule_that_does_not_fit(scenario, model), *check_for_bad_routing(scenario, model)]
+        faults += check_for_bad_drafts(scenario, model)
+    if model and profile and not any(f.field == "n_gpus" for f in faults):
+        faults += check_for_layout_that_does_not_divide(scenario, model, profile)
+        faults += check_for_missing_precision(scenario, profile)
+    return faults
+
+
+def check_for_absurd_numbers(scenario: Scenario) -> Iterable[Fault]:
+    """Numbers outside what any cluster or batch can be."""
+    for key, (low, high) in _REASONABLE.items():
+        value: object = scenario
+        for part in key.split("."):
+            value = getattr(value, part)
+        assert isinstance(value, int | float)
+        if not (math.isfinite(value) and low <= value <= high):
+            yield Fault(field=key, got=f"{value:g}", allowed=f"{low:g} to {high:g}", remedy="write a number in this range")
+    if scenario.n_gpus < 1 or scenario.n_gpus > 100_000:
+        yield Fault(field="n_gpus", got=str(scenario.n_gpus), allowed="1 to 100000", remedy="write the number of GPUs")
+    if scenario.phase == "train":
+        yield Fault(field="phase", got="'train'", allowed="decode, prefill", remedy="training steps are not modelled yet")
+    if scenario.phase == "prefill" and scenario.batch.prompt_tokens < 1:
+        yield Fault(field="batch.prompt_tokens", got=str(scenario.batch.prompt_tokens),
+                    allowed="at least 1 when phase is prefill", remedy="write the new tokens per sequence")  # fmt: skip
+    if not scenario.run.parts:
+        yield Fault(field="run.parts", got="[]", allowed="layers, lm_head, mtp, sampling", remedy="name at least one")
+
+
+def check_for_unknown_schedule(scenario: Scenario) -> Iterable[Fault]:
+    """A schedule that is none of ours."""
+    if scenario.schedule not in SCHEDULES:
+        yield unknown_word("schedule", scenario.schedule, list(SCHEDULES))
+
+
+def check_for_schedule_that_does_not_fit(scenario: Scenario, model: ModelSpec) -> Iterable[Fault]:
+    """An overlap that needs the shortcut on a model without it; a prefill order in decode."""
+    schedule = SCHEDULES.get(scenario.schedule)
+    if schedule is None:
+        return
+    if schedule.scmoe_only and model.block != "scmoe":
+        allowed = ", ".join(name for name, s in SCHEDULES.items() if not s.scmoe_only)
+        yield Fault(field="schedule", got=repr(scenario.schedule), allowed=f"{allowed} ({model.name} has no shortcut)",
+                    remedy="choose one of these, or a ScMoE model")  # fmt: skip
+    if scenario.schedule == "prefill_pairs" and scenario.phase != "prefill":
+        yield Fault(field="schedule", got="'prefill_pairs'", allowed="sequential, tbo, tbo_phased, sbo, two_stream in decode",
+                    remedy="set phase = \"prefill\" or choose a decode order")  # fmt: skip
+
+
+def check_for_bad_routing(scenario: Scenario, model: ModelSpec) -> Iterable[Fault]:
+    """Popularity that cannot be read, FFN experts per token that cannot be."""
+    routing, ffn, top_k = scenario.routing, scenario.routing.ffn_experts, model.moe.top_k
+    kind, _, argument = routing.popularity.partition(":")
+    if kind not in {"balanced", "power_law", "counts"} or (kind != "balanced") != bool(argument):
+        yield Fault(field="routing.popularity", got=repr(routing.popularity),
+                    allowed="balanced, power_law:ALPHA, counts:FILE", remedy="write one of these forms")  # fmt: skip
+    if kind == "power_law" and not (_is_number(argument) and 0.0 < float(argument) <= 10.0):
+        yield Fault(field="routing.popularity", got=repr(routing.popularity), allowed="power_law:ALPHA, 0 < ALPHA <= 10",
+                    remedy="write an exponent such as power_law:1.01")  # fmt: skip
+    if not 0.0 <= ffn.mean <= top_k:
+        yield Fault(field="routing.ffn_experts.mean", got=f"{ffn.mean:g}", allowed=f"0 (the model's own) to {top_k}",
+                    remedy="write the mean number of FFN experts per token")  # fmt: skip
+        return
+    if ffn.kind == "beta_binomial" and model.moe.n_zero_experts:
+        low, high = beta_binomial_std_range(n=top_k, mean=ffn.mean or model.moe.mean_ffn_experts)
+        if not low < ffn.std < high:
+            yield Fault(field="routing.ffn_experts.std", got=f"{ffn.std:g}", allowed=f"{low:.3g} to {high:.3g}, ends excluded",
+                        remedy="LongCat's published figure is 3")  # fmt: skip
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def check_for_bad_drafts(scenario: Scenario, model: ModelSpec) -> Iterable[Fault]:
+    """Acceptances that are none, or too few of them; more drafts than the model has heads."""
+    mtp = scenario.mtp
+    heads = model.mtp.n_layers if model.mtp else None
+    if mtp.n_draft < 0 or mtp.n_draft > 16:
+        yield Fault(field="mtp.n_draft", got=str(mtp.n_draft), allowed="0 to 16", remedy="write the drafts per step")
+    elif heads is not None and mtp.n_draft > heads:
+        yield Fault(field="mtp.n_draft", got=str(mtp.n_draft), allowed=f"0 to {heads} ({model.name}'s draft heads)",
+                    remedy="lower it")  # fmt: skip
+    if len(mtp.acceptance) < mtp.n_draft:
+        yield Fault(field="mtp.acceptance", got=str(list(mtp.acceptance)), allowed=f"{mtp.n_draft} probabilities, one per draft",
+                    remedy="write one for each position")  # fmt: skip
+    if any(not 0.0 <= p <= 1.0 for p in mtp.acceptance):
+        yield Fault(field="mtp.acceptance", got=str(list(mtp.acceptance)), allowed="probabilities from 0 to 1",
+                    remedy="write shares, not per cent")  # fmt: skip
+
+
+def check_for_layout_that_does_not_divide(
+    scenario: Scenario, model: ModelSpec, profile: HardwareProfile
+) -> Iterable[Fault]:
+    """Degrees of parallelism that do not divide what they split, or leave the node where they must not."""
+    layout, n, node = scenario.layout, scenario.n_gpus, profile.node.n_devices
+    if n > node and n % node:
+        yield Fault(field="n_gpus", got=str(n), allowed=f"up to {node}, or a multiple of {node} ({profile.name}'s node)",
+                    remedy="use whole nodes")  # fmt: skip
+    if n > profile.fabric.max_devices:
+        yield Fault(field="n_gpus", got=str(n), allowed=f"up to {profile.fabric.max_devices} ({profile.name}'s fabric)",
+                    remedy="raise fabric.max_devices in a profile of your own")  # fmt: skip
+    experts = model.moe.n_routed_experts
+    yield from _check_divisor("layout.ep", layout.ep, {"n_gpus": n, "n_routed_experts": experts})
+    yield from _check_divisor("layout.attention_tp", layout.attention_tp,
+                              {"n_gpus": n, "n_heads": model.attention.n_heads, "node.n_devices": node})  # fmt: skip
+    width = {"dense_ffn": model.dense_ffn} if model.block == "scmoe" or model.n_dense_layers else {}
+    yield from _check_divisor("layout.dense_tp", layout.dense_tp, {"n_gpus": n, "node.n_devices": node, **width})
+    if layout.ep > node and layout.ep % node:
+        yield Fault(field="layout.ep", got=str(layout.ep), allowed=f"up to {node}, or a multiple of {node}",
+                    remedy="let EP groups fill whole nodes")  # fmt: skip
+    for key in ("cp", "pp"):
+        if getattr(layout, key) != 1:
+            yield Fault(field=f"layout.{key}", got=str(getattr(layout, key)), allowed="1",
+                        remedy="context and pipeline parallelism are not modelled yet")  # fmt: skip
+    if layout.n_redundant_experts:
+        yield Fault(field="layout.n_redundant_experts", got=str(layout.n_redundant_experts), allowed="0",
+                    remedy="redundant experts are not modelled yet")  # fmt: skip
+    tokens = scenario.batch.sequences_per_gpu * (1 + scenario.mtp.n_draft)
+    limit = scenario.batch.max_dispatch_tokens
+    if limit and scenario.all_to_all == "low_latency" and limit < tokens:
+        yield Fault(field="batch.max_dispatch_tokens", got=str(limit), allowed=f"0, or at least this batch's {tokens:g} per rank",
+                    remedy="raise it, or shrink the batch")  # fmt: skip
+
+
+def _check_divisor(field: str, value: int, split: dict[str, int]) -> Iterable[Fault]:
+    common = math.gcd(*split.values())
+    if value >= 1 and common % value == 0:
+        return
+    divisors = ", ".join(str(d) for d in range(1, common + 1) if common % d == 0)
+    what = ", ".join(f"{name}={size}" for name, size in split.items())
+    yield Fault(field=field, got=str(value), allowed=divisors, remedy=f"it has to divide {what}")
+
+
+def check_for_missing_precision(scenario: Scenario, profile: HardwareProfile) -> Iterable[Fault]:
+    """A number format for which the machine has no peak or no efficiency."""
+    core = "attention_prefill" if scenario.phase == "prefill" else "attention_decode"
+    wanted = {
+        "precision.weights": (scenario.precision.weights, ("gemm", "grouped_gemm")),
+        "precision.attention_weights": (scenario.precision.attention_weights, ("gemm",)),
+        "precision.attention": (scenario.precision.attention, (core,)),
+    }
+    for field, (precision, families) in wanted.items():
+        tables = [profile.device.peak_flops_per_s, *(getattr(profile.efficiency, family) for family in families)]
+        if any(precision not in table for table in tables):
+            allowed = ", ".join(sorted(set.intersection(*(set(table) for table in tables)) & {"bf16", "fp8"}))
+            yield Fault(field=field, got=repr(precision), allowed=f"{allowed} on {profile.name}",
+                        remedy="choose one of these, or add a peak and an efficiency to a profile of your own")  # fmt: skip

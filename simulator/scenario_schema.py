@@ -1,0 +1,118 @@
+"""What a scenario holds, and what follows from it: machine, model with its overrides, the step of work."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
+
+from hw_profiles.faults import Fault, InputFaults, unknown_word
+from hw_profiles.loader import load_profile
+from hw_profiles.schema import HardwareProfile
+from workloads.batch import Batch, Mtp, Precision, RoutingSpec
+from workloads.layout import Layout
+from workloads.model import ModelSpec
+from workloads.schedules.table import SCHEDULES
+from workloads.step import Part, StepSpec
+from workloads.zoo import ZOO
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How the step is executed and counted. `launch`: kernels replayed from a graph or launched one by one;
+    `contention`: whether ops slow one another; `parts` of the step that count; `all_to_all`: kernel family ("auto":
+    low_latency in decode, normal in prefill); `compute_sms`: SMs that compute kernels take at most (0: all, less those
+    that an overlapped normal all-to-all holds)."""
+
+    launch: Literal["graph", "eager"] = "graph"
+    contention: bool = True
+    parts: Sequence[Part] = ("layers", "lm_head", "mtp", "sampling")
+    all_to_all: Literal["auto", "low_latency", "normal"] = "auto"
+    compute_sms: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """One question: which model on which machine, in which layout and schedule, with which batch and routing.
+
+    `model_overrides` changes fields of the model's specification, such as {"n_dense_layers": 0, "moe.top_k": 8}.
+    """
+
+    model: str
+    machine: str
+    n_gpus: int
+    name: str = "scenario"
+    title: str = ""
+    phase: Literal["decode", "prefill", "train"] = "decode"
+    schedule: str = "sequential"
+    seed: int = 0
+    layout: Layout = field(default_factory=Layout)
+    batch: Batch = field(default_factory=Batch)
+    routing: RoutingSpec = field(default_factory=RoutingSpec)
+    precision: Precision = field(default_factory=Precision)
+    mtp: Mtp = field(default_factory=Mtp)
+    run: RunOptions = field(default_factory=RunOptions)
+    model_overrides: Mapping[str, float | str | bool] = field(default_factory=dict)
+
+    @cached_property
+    def profile(self) -> HardwareProfile:
+        """The machine; InputFaults if there is none of that name."""
+        return load_profile(self.machine)
+
+    @cached_property
+    def model_spec(self) -> ModelSpec:
+        """The model with its overrides; InputFaults if there is none of that name or no such field."""
+        if self.model not in ZOO:
+            raise InputFaults([unknown_word("model", self.model, list(ZOO))])
+        return override(ZOO[self.model](), self.model_overrides)
+
+    @property
+    def all_to_all(self) -> Literal["low_latency", "normal"]:
+        """The kernel family of the expert all-to-all, resolved."""
+        if self.run.all_to_all != "auto":
+            return self.run.all_to_all
+        return "normal" if self.phase == "prefill" else "low_latency"
+
+    @property
+    def compute_sms(self) -> int:
+        """SMs that compute kernels may take, resolved (0: all)."""
+        if self.run.compute_sms or self.all_to_all != "normal" or not SCHEDULES[self.schedule].overlaps:
+            return self.run.compute_sms
+        return self.profile.device.n_sms - self.profile.all_to_all.normal_sms
+
+    @property
+    def step(self) -> StepSpec:
+        """The step of work that this scenario asks for."""
+        return StepSpec(
+            model=self.model_spec,
+            n_gpus=self.n_gpus,
+            devices_per_node=self.profile.node.n_devices,
+            phase="prefill" if self.phase == "prefill" else "decode",
+            layout=self.layout,
+            batch=self.batch,
+            routing=self.routing,
+            precision=self.precision,
+            mtp=self.mtp,
+            all_to_all=self.all_to_all,
+            parts=self.run.parts,
+            seed=self.seed,
+        )
+
+
+def override(model: ModelSpec, overrides: Mapping[str, float | str | bool]) -> ModelSpec:
+    """Return the model with fields replaced by dotted name; InputFaults for a field it does not have."""
+    for key, value in overrides.items():
+        model = _override(model, key.split("."), value, key)
+    return model
+
+
+def _override(record: Any, path: Sequence[str], value: object, key: str) -> Any:
+    names = [f.name for f in fields(record)] if is_dataclass(record) else []
+    if path[0] not in names:
+        raise InputFaults([unknown_word(f"model_overrides.{key}", path[0], names)])
+    current = getattr(record, path[0])
+    if len(path) > 1:
+        return replace(record, **{path[0]: _override(current, path[1:], value, key)})
+    if isinstance(current, bool) != isinstance(value, bool) or isinstance(current, str) != isinstance(value, str):
+        allowed = f"a {type(current).__name__}, as in {current!r}"
+        raise InputFaults([Fault(field=f"model_overrides.{key}", got=repr(value), allowed=allowed, remedy="write one")])
+    return replace(record, **{path[0]: type(current)(value) if current is not None else value})

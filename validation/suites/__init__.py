@@ -1,0 +1,1 @@
+"""Suites: predictions beside published figures, each row with its verdict."""
