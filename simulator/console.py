@@ -73,7 +73,9 @@ def faults_to_exit_code() -> Iterator[None]:
 def check_writable(paths: Mapping[str, Path | None]) -> None:
     """Raise InputFaults, before anything is computed, for every output path that cannot be written."""
     faults = [
-        Fault(field=option, got=f"{str(path)!r}, {reason}", allowed="a path that can be written", remedy="choose another")
+        Fault(
+            field=option, got=f"{str(path)!r}, {reason}", allowed="a path that can be written", remedy="choose another"
+        )
         for option, path in paths.items()
         if path is not None and (reason := _why_unwritable(path))
     ]

@@ -69,9 +69,7 @@ def sequences_that_fit(step: StepSpec, limit_bytes: float) -> int:
     return low
 
 
-def _answer(
-    scenario: Scenario, memory: MemoryUse, limit: float, fit: int, reason: str, run: Run | None
-) -> Answer:
+def _answer(scenario: Scenario, memory: MemoryUse, limit: float, fit: int, reason: str, run: Run | None) -> Answer:
     base = Answer(
         name=scenario.name,
         scenario=resolved(scenario),

@@ -51,11 +51,15 @@ def check_for_absurd_numbers(scenario: Scenario) -> Iterable[Fault]:
             value = getattr(value, part)
         assert isinstance(value, int | float)
         if not (math.isfinite(value) and low <= value <= high):
-            yield Fault(field=key, got=f"{value:g}", allowed=f"{low:g} to {high:g}", remedy="write a number in this range")
+            yield Fault(
+                field=key, got=f"{value:g}", allowed=f"{low:g} to {high:g}", remedy="write a number in this range"
+            )
     if scenario.n_gpus < 1 or scenario.n_gpus > 100_000:
         yield Fault(field="n_gpus", got=str(scenario.n_gpus), allowed="1 to 100000", remedy="write the number of GPUs")
     if scenario.phase == "train":
-        yield Fault(field="phase", got="'train'", allowed="decode, prefill", remedy="training steps are not modelled yet")
+        yield Fault(
+            field="phase", got="'train'", allowed="decode, prefill", remedy="training steps are not modelled yet"
+        )
     if scenario.phase == "prefill" and scenario.batch.prompt_tokens < 1:
         yield Fault(field="batch.prompt_tokens", got=str(scenario.batch.prompt_tokens),
                     allowed="at least 1 when phase is prefill", remedy="write the new tokens per sequence")  # fmt: skip

@@ -105,9 +105,7 @@ class _Counts:
     touched_SM: FloatArray
 
 
-def _expected_counts(
-    step: StepSpec, tokens_S: FloatArray, popularity_N: FloatArray, pmf_K: FloatArray
-) -> _Counts:
+def _expected_counts(step: StepSpec, tokens_S: FloatArray, popularity_N: FloatArray, pmf_K: FloatArray) -> _Counts:
     rank_N, ep, per_node = expert_ranks(step), step.layout.ep, step.devices_per_node
     n_nodes = -(-ep // per_node)
     include_N = inclusion_probabilities(popularity_N, pmf_K)

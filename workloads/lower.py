@@ -32,9 +32,7 @@ def lower(step: StepSpec, schedule: str) -> OpGraph:
     views = [view(step, classes, b, l, s) for b, l, s in zip(batches, loads, suffixes, strict=True)]
     build = GraphBuilder()
     _place(build, schedule, views, view(step, classes, whole, all_loads, ""))
-    return OpGraph(
-        ops=build.ops, rank_C=classes.rank_C, n_alike_C=classes.n_alike_C, expert_rows_LR=all_loads.rows_LR
-    )
+    return OpGraph(ops=build.ops, rank_C=classes.rank_C, n_alike_C=classes.n_alike_C, expert_rows_LR=all_loads.rows_LR)
 
 
 def _together(loads: Sequence[RoutedLoads]) -> RoutedLoads:

@@ -8,11 +8,12 @@ from typing import TextIO
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[TextIO]:
+def replacing(path: str | Path) -> Iterator[TextIO]:
     """Open a new text file beside `path` that takes its place when the block ends well and vanishes when it does not.
 
     Raises OSError where the directory is absent or not writable, or where `path` is a directory.
     """
+    path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("w", encoding="utf-8", newline="\n") as file:
