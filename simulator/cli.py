@@ -163,7 +163,8 @@ def compare(
     with faults_to_exit_code():
         check_writable({"--report": report})
         axes = dict(_axis(text) for text in vary)
-        rows = [_compared(scenario, settings or [], dict(zip(axes, values, strict=True))) for values in product(*axes.values())]  # fmt: skip
+        chosen = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
+        rows = [_compared(scenario, settings or [], values) for values in chosen]
         answers = [answer for _, answer in rows]
         write_files(context.obj, answers, report=report, trace=None, title=f"{scenario}: {', '.join(axes)}")
         if as_json:
@@ -178,7 +179,9 @@ def _axis(text: str) -> tuple[str, list[str]]:
     key, equals, values = text.partition("=")
     if not equals or not key or not all(values.split(",")):
         allowed = "KEY=A,B,C, such as layout.ep=32,64,128"
-        raise InputFaults([Fault(field="--vary", got=repr(text), allowed=allowed, remedy="write the values to compare")])
+        raise InputFaults(
+            [Fault(field="--vary", got=repr(text), allowed=allowed, remedy="write the values to compare")]
+        )
     return key, values.split(",")
 
 

@@ -1,4 +1,4 @@
-"""What every command shares: JSON on stdout, words on stderr, faults as exit codes, output paths that can be written."""
+"""What every command shares: JSON on stdout, words on stderr, faults as exit codes, paths that can be written."""
 
 import json
 import math
@@ -38,7 +38,7 @@ def print_json(document: Mapping[str, Any]) -> None:
     out.print(json.dumps(finite(document), indent=1, ensure_ascii=False), markup=False)
 
 
-def finite(value: Any) -> Any:
+def finite(value: object) -> object:
     """Return `value` as plain JSON data: tuples to lists, arrays' numbers to floats, infinities and NaN to null."""
     if isinstance(value, Mapping):
         return {str(key): finite(item) for key, item in value.items()}
@@ -73,7 +73,9 @@ def faults_to_exit_code() -> Iterator[None]:
 def check_writable(paths: Mapping[str, Path | None]) -> None:
     """Raise InputFaults, before anything is computed, for every output path that cannot be written."""
     faults = [
-        Fault(field=option, got=f"{str(path)!r}, {reason}", allowed="a path that can be written", remedy="choose another")
+        Fault(
+            field=option, got=f"{str(path)!r}, {reason}", allowed="a path that can be written", remedy="choose another"
+        )
         for option, path in paths.items()
         if path is not None and (reason := _why_unwritable(path))
     ]

@@ -65,7 +65,9 @@ def apply_setting(tables: dict[str, Any], setting: str) -> list[Fault]:
     key, equals, text = setting.partition("=")
     if not equals or not key:
         allowed = "key=value, such as layout.ep=64"
-        return [Fault(field="--set", got=repr(setting), allowed=allowed, remedy="write the key, an equals sign, a value")]
+        return [
+            Fault(field="--set", got=repr(setting), allowed=allowed, remedy="write the key, an equals sign, a value")
+        ]
     *parents, last = key.strip().split(".")
     table = tables
     if parents and parents[0] == "model_overrides":
@@ -81,7 +83,7 @@ def apply_setting(tables: dict[str, Any], setting: str) -> list[Fault]:
     return []
 
 
-def parse_value(text: str) -> Any:
+def parse_value(text: str) -> Any:  # noqa: ANN401 (TOML has any type)
     """Return the TOML value that `text` spells, or `text` itself where it spells none."""
     try:
         return tomllib.loads(f"value = {text}")["value"]

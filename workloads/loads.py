@@ -64,7 +64,7 @@ def _popularity(step: StepSpec, n_tokens: float, rng: np.random.Generator) -> Fl
     if kind == "power_law":
         return power_law(n, float(argument), max(0.8 * n_tokens, 2.0), rng)
     counts_N = read_counts(argument, n)
-    return counts_N / counts_N.sum()
+    return np.asarray(counts_N / counts_N.sum())
 
 
 def routed_loads(step: StepSpec, tokens_R: FloatArray, part: int = 0) -> RoutedLoads:
@@ -105,9 +105,7 @@ class _Counts:
     touched_SM: FloatArray
 
 
-def _expected_counts(
-    step: StepSpec, tokens_S: FloatArray, popularity_N: FloatArray, pmf_K: FloatArray
-) -> _Counts:
+def _expected_counts(step: StepSpec, tokens_S: FloatArray, popularity_N: FloatArray, pmf_K: FloatArray) -> _Counts:
     rank_N, ep, per_node = expert_ranks(step), step.layout.ep, step.devices_per_node
     n_nodes = -(-ep // per_node)
     include_N = inclusion_probabilities(popularity_N, pmf_K)

@@ -38,9 +38,7 @@ def lm_head(view: View, prefix: str = "", rows_C: FloatArray | None = None) -> l
     """Return the final norm and the product with the output embedding (BF16)."""
     model, kind = view.step.model, "mtp" if prefix else "lm_head"
     rows_C = _logit_rows(view) if rows_C is None else rows_C
-    product = gemm(
-        view, f"{prefix}lm_head", kind, rows_C=rows_C, n=model.vocab, k=model.hidden, precision="bf16"
-    )
+    product = gemm(view, f"{prefix}lm_head", kind, rows_C=rows_C, n=model.vocab, k=model.hidden, precision="bf16")
     return [add_norm(view, f"{prefix}final_norm"), product]
 
 

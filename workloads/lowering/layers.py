@@ -68,7 +68,11 @@ def lower_layers(view: View) -> list[Layer]:
             DenseLayer(index=i, suffix=view.suffix, attention=attention, post_norm=post_norm, ffn=ffn)
             for i in range(model.n_dense_layers)
         ]
-    shared, merge, moes = shared_experts(view), _merge(view, 2), _moe_blocks(view, model.n_layers - model.n_dense_layers)
+    shared, merge, moes = (
+        shared_experts(view),
+        _merge(view, 2),
+        _moe_blocks(view, model.n_layers - model.n_dense_layers),
+    )
     return layers + [
         MoeLayer(
             index=model.n_dense_layers + i, suffix=view.suffix, attention=attention, post_norm=post_norm, moe=moe,
