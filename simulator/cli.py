@@ -205,7 +205,7 @@ def _comparison_table(keys: Sequence[str], rows: Sequence[tuple[dict[str, str], 
 def _cells(answer: Answer) -> Iterator[str]:
     m = answer.metrics
     if not answer.feasible:
-        yield f"does not fit: {answer.reason}"
+        yield "does not fit"
         return
     price = m.get("usd_per_million_output_tokens", m.get("usd_per_million_input_tokens"))
     yield time_text(m["step_s"])
@@ -249,6 +249,6 @@ def demo(context: typer.Context) -> None:
 def _workload(answer: Answer) -> str:
     batch, mtp = answer.scenario["batch"], answer.scenario["mtp"]
     return (
-        f"{batch['sequences_per_gpu']:g} sequences per GPU, {batch['context_tokens']:,} tokens of context, "
+        f"{batch['sequences_per_gpu']:g} sequences per GPU, {number_text(batch['context_tokens'])} tokens of context, "
         f"{mtp['n_draft']} draft accepted at {mtp['acceptance'][0]:.0%}"
     )
