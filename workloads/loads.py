@@ -64,7 +64,7 @@ def _popularity(step: StepSpec, n_tokens: float, rng: np.random.Generator) -> Fl
     if kind == "power_law":
         return power_law(n, float(argument), max(0.8 * n_tokens, 2.0), rng)
     counts_N = read_counts(argument, n)
-    return counts_N / counts_N.sum()
+    return np.asarray(counts_N / counts_N.sum())
 
 
 def routed_loads(step: StepSpec, tokens_R: FloatArray, part: int = 0) -> RoutedLoads:
