@@ -3,11 +3,13 @@
 Shape letters: D draws, E experts of the busiest rank.
 """
 
+import math
+
 import numpy as np
 
 from hw_profiles.curves.base import FloatArray
 
-DRAWS = 5  # the tables average over five routing draws
+DRAWS = 16  # the tables average over five draws of unknown seed: this estimates their expectation
 CONTIGUOUS_TILE = 128  # rows per expert that the contiguous layout aligns to
 
 
@@ -22,7 +24,7 @@ def busiest_rank_counts(
     local = max(experts // ranks, 1)
     total = tokens * top_k
     if distribution in ("balanced", "uniform"):
-        return np.broadcast_to(_even(total, experts)[:local], (n_draws, local)).astype(np.float64)
+        return np.broadcast_to(_even(total / ranks, local), (n_draws, local)).astype(np.float64)
     alpha = float(distribution.split("_")[2])
     rng = np.random.default_rng([tokens, top_k, experts, ranks, round(1000 * alpha)])
     counts_DE = np.stack([_power_law(rng, tokens, total, experts, alpha) for _ in range(n_draws)])
@@ -42,9 +44,10 @@ def packed_counts(counts_E: FloatArray) -> FloatArray:
     return np.clip(rows - order * CONTIGUOUS_TILE, 0.0, CONTIGUOUS_TILE)
 
 
-def _even(total: int, experts: int) -> FloatArray:
-    """Whole tokens dealt in turn: the first experts get one more."""
-    return total // experts + (np.arange(experts) < total % experts).astype(np.float64)
+def _even(total: float, experts: int) -> FloatArray:
+    """Whole tokens dealt in turn: while there are fewer than experts, each goes to another one."""
+    whole = math.ceil(total)
+    return whole // experts + (np.arange(experts) < whole % experts).astype(np.float64)
 
 
 def _power_law(rng: np.random.Generator, tokens: int, total: int, experts: int, alpha: float) -> FloatArray:
@@ -55,9 +58,8 @@ def _power_law(rng: np.random.Generator, tokens: int, total: int, experts: int, 
     weights = (low**power + u * (high**power - low**power)) ** (1.0 / power)
     counts = np.round(weights / weights.sum() * total)
     missing = int(total - counts.sum())
-    order = np.argsort(-weights, kind="stable")
-    if missing < 0:
-        order = order[counts[order] > 0]
+    order = np.argsort(-weights, kind="stable")  # tokens lost in rounding go to experts without any, popular ones first
+    order = order[counts[order] > 0] if missing < 0 else order[np.argsort(counts[order] > 0, kind="stable")]
     for step in range(abs(missing)):
         counts[order[step % len(order)]] += np.sign(missing)
     return np.maximum(counts, 0.0)

@@ -132,6 +132,7 @@ MLA_BLOCK = Family(
 
 WIDE_ROW_TILE = {"deepgemm_contiguous": 128.0, "deepgemm_masked": 64.0, "trtllm_cutlass": 64.0}
 FUSED_ROW_TILE = 64.0
+HBM_BYTES_PER_S = {"h100_sxm": 3.35e12, "h200_sxm": 4.8e12}  # datasheets
 
 
 def stacked_counts(rows: Rows, tokens_column: str) -> FloatArray:
@@ -158,7 +159,7 @@ def _fit_wide(rows: Rows, chip: Chip) -> GroupedGemmCurve:
     kernel = only(rows, "kernel")
     counts = stacked_counts(rows, "global_tokens")
     hidden, inter, tokens, seconds = numbers(rows, "hidden", "inter", "global_tokens", "seconds")
-    return fit_grouped_gemm(counts, hidden, inter, seconds, tokens * 0.0, chip=chip, row_tile=WIDE_ROW_TILE[kernel],
+    return fit_grouped_gemm(counts, hidden, inter, seconds, tokens, chip=chip, row_tile=WIDE_ROW_TILE[kernel],
                             eager_floor_s=EAGER_START_S if kernel == "deepgemm_contiguous" else 0.0)  # fmt: skip
 
 
@@ -174,6 +175,19 @@ MOE_WIDEEP = Family(
 )  # fmt: skip
 
 
+def mark_beyond_roofline(frame: Rows) -> "pd.Series[str]":
+    """Name whole series (machine, model, distribution) in which a row reads its 8-bit weights faster than memory can.
+
+    Such series ran another kernel (4-bit weights) under this label.
+    """
+    experts = np.minimum(frame["experts"], frame["num_tokens"] * frame["topk"]) / frame["ep"]
+    rate = frame["machine"].map(HBM_BYTES_PER_S)
+    beyond = (frame["distribution"] == "balanced") & (frame["seconds"] < experts * 3.0 * frame["hidden"] * frame["inter"] / rate)
+    keys = [frame[column] for column in ("machine", "hidden", "inter", "experts", "distribution")]
+    faulty = beyond.groupby(keys).transform("any")
+    return pd.Series(np.where(faulty, "series beats the memory roofline", ""), index=frame.index, dtype=str)
+
+
 def _fit_fused(rows: Rows, chip: Chip) -> GroupedGemmCurve:
     hidden, inter, tokens, seconds = numbers(rows, "hidden", "inter", "num_tokens", "seconds")
     return fit_grouped_gemm(stacked_counts(rows, "num_tokens"), hidden, inter, seconds, tokens, chip=chip,
@@ -184,7 +198,7 @@ MOE_FUSED = Family(
     name="moe_fused",
     table=Table(file="moe_fused.csv", group=["dtype"], site=["hidden", "experts", "ep"],
                 shape=["hidden", "inter", "topk", "experts", "ep", "distribution", "num_tokens"],
-                times={"": "latency_us"}),
+                times={"": "latency_us"}, mark_faults=mark_beyond_roofline),
     curve=GroupedGemmCurve,
     fit=_fit_fused,
     predict=lambda rows, chip, curve: _predict_experts(rows, chip, curve, "num_tokens"),

@@ -30,7 +30,8 @@ class Table:
     """How one file is read: columns that name a group, a site and the shape, and the melted time columns.
 
     `times` maps a phase to its column of microseconds; a single entry with an empty phase is an unmelted table.
-    `prepare` adds derived columns; `mark_faults` returns one reason per row.
+    `prepare` adds derived columns; `mark_faults` returns one reason per row. `rotate` names sites too few to give one
+    away: judging leaves out each in turn.
     """
 
     file: str
@@ -40,6 +41,7 @@ class Table:
     times: Mapping[str, str]
     prepare: Callable[[pd.DataFrame], pd.DataFrame] | None = None
     mark_faults: Callable[[pd.DataFrame], "pd.Series[str]"] | None = None
+    rotate: Sequence[str] = ()
 
 
 def share_of(text: str) -> float:

@@ -16,6 +16,7 @@ FP8_VALUE_BYTES = 1.0 + 4.0 / 128.0  # one byte and a 4-byte scale per 128 value
 HEADER_BYTES = 16.0  # DeepEP low-latency message header
 NODE_LIMIT = 4  # README: the 8-node normal rows limit each token to 4 nodes
 GB200_HIDDEN, GB200_TOP_K = 7168.0, 8.0
+PREPARE_BYTES = 0.002  # per hidden value: the choices alone, 4 B each
 LL_INPUTS = ("tokens_per_rank", "hidden", "topk", "experts", "ep")
 
 
@@ -49,14 +50,16 @@ def _copies(frame: Rows) -> Rows:
 
 
 def _mark_eight_nodes(frame: Rows) -> "pd.Series[str]":
-    faulty = (frame["nodes"] == 8) & (frame["tokens_per_rank"] > 128) & (frame["phase"] == "dispatch")
-    return pd.Series(np.where(faulty, "8-node dispatch above 128 tokens", ""), index=frame.index, dtype=str)
+    """8-node dispatch above 128 tokens is faulty in the source; combine above 8,192 jumps fourfold per token there."""
+    limit = np.where(frame["phase"] == "dispatch", 128, 8192)
+    faulty = (frame["nodes"] == 8) & (frame["tokens_per_rank"] > limit)
+    return pd.Series(np.where(faulty, "8-node rows of the source above their sound range", ""), index=frame.index, dtype=str)
 
 
 NORMAL_INPUTS = ("tokens_per_rank", "hidden", "rank_copies", "node_copies", "topk", "nodes", "sms")
 DEEPEP_NORMAL = Family(
     name="deepep_normal",
-    table=Table(file="deepep_normal.csv", group=["phase"], site=["nodes", "hidden", "topk", "experts", "sms"],
+    table=Table(file="deepep_normal.csv", group=["phase"], site=["nodes", "hidden", "topk", "experts", "sms"], rotate=["nodes"],
                 shape=["tokens_per_rank"], times=PHASES, prepare=_copies, mark_faults=_mark_eight_nodes),
     curve=NormalCurve,
     fit=lambda rows, chip: fit_normal(*numbers(rows, *NORMAL_INPUTS, "seconds"), chip=chip,
@@ -92,7 +95,7 @@ def _pipe_family(name: str, table: Table, ranks: str, axes: list[str], *, is_nvl
 
 MOE_A2A_EP8 = _pipe_family(
     "moe_a2a_ep8",
-    Table(file="moe_a2a_ep8.csv", group=["backend", "phase", "comm_dtype"], site=["hidden", "topk", "experts"],
+    Table(file="moe_a2a_ep8.csv", group=["backend", "phase", "comm_dtype"], site=[], rotate=["hidden", "topk", "experts"],
           shape=EP8_SHAPE, times={"": "latency_us"}, prepare=_ep8_bytes),
     "ep", EP8_SHAPE,
 )  # fmt: skip
@@ -102,6 +105,7 @@ def _one_sided_bytes(frame: Rows) -> Rows:
     ranks = frame["moe_ep_size"].to_numpy(float)
     width = frame["moe_dtype"].map({"bfloat16": 2.0, "fp8": 1.0, "nvfp4": 0.5625})
     width = np.where(frame["op_name"] == "alltoall_dispatch", width, 2.0)
+    width = np.where(frame["op_name"] == "alltoall_prepare", PREPARE_BYTES, width)
     return frame.assign(bytes=frame["num_tokens"] * distinct_groups(ranks, GB200_TOP_K) * GB200_HIDDEN * width)
 
 
@@ -122,7 +126,7 @@ def _wire_bytes(frame: Rows) -> Rows:
 
 COLLECTIVES = _pipe_family(
     "collectives",
-    Table(file="collectives.csv", group=["impl", "op"], site=["num_gpus"], shape=["num_gpus", "elements"],
+    Table(file="collectives.csv", group=["impl", "op"], site=[], rotate=["num_gpus"], shape=["num_gpus", "elements"],
           times={"": "latency_us"}, prepare=_wire_bytes),
     "num_gpus", ["num_gpus", "buffer_bytes"],
 )  # fmt: skip

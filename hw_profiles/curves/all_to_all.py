@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hw_profiles.curves.base import Amount, Chip, FloatArray, along, knots_at, smooth_max
+from hw_profiles.curves.base import Amount, Chip, FloatArray, corrected, knots_at, smooth_max
 
 RANKS_PER_NODE = 8
 BYTE_KNOTS = knots_at(1e5, 1e6, 1e7, 1e8, 1e9)
@@ -82,6 +82,7 @@ class NormalCurve:
     nic_share: float = 0.8
     nic_loss: float = 0.05
     forward_bytes_per_s: float = 5e9
+    overlap: float = 3.0
     log_nic_bytes: tuple[float, ...] = (0.0,) * 5
 
 
@@ -103,14 +104,13 @@ def normal_s(
     nvlink_bytes, nic_bytes = copy_bytes * rank_copies, copy_bytes * node_copies
     nvlink_s, nic_s = nvlink_bytes / chip.nvlink_bytes_per_s, nic_bytes / chip.nic_bytes_per_s
     by_sm_s = nvlink_bytes / (sms * curve.sm_bytes_per_s)
-    local_s = smooth_max(nvlink_s / curve.nvlink_share, by_sm_s, 4.0) * np.exp(
-        along(nvlink_bytes, BYTE_KNOTS, curve.log_bytes)
-    )
+    local_s = smooth_max(nvlink_s / curve.nvlink_share, by_sm_s, 4.0)
+    local_s = local_s / nvlink_bytes * corrected(nvlink_bytes, BYTE_KNOTS, curve.log_bytes)
     doublings = np.log2(nodes)
-    remote_s = nic_s / curve.nic_share * (1.0 + curve.nic_loss * doublings)
-    remote_s = remote_s * np.exp(along(np.maximum(nic_bytes, 1.0), BYTE_KNOTS, curve.log_nic_bytes))
-    forward_s = nic_bytes / (sms * curve.forward_bytes_per_s)
-    busy_s = local_s + np.maximum(remote_s, forward_s)
+    remote_s = corrected(np.maximum(nic_bytes, 1.0), BYTE_KNOTS, curve.log_nic_bytes) / chip.nic_bytes_per_s
+    remote_s = remote_s / curve.nic_share * (1.0 + curve.nic_loss * doublings)
+    forward_s = np.where(nic_bytes > 0.0, nvlink_bytes / (sms * curve.forward_bytes_per_s), 0.0)
+    busy_s = smooth_max(local_s, np.maximum(remote_s, forward_s), curve.overlap)
     crosses = np.where(np.asarray(nodes) > 1, curve.nic_floor_s, 0.0) + curve.nic_node_s * doublings
     fitted_s = curve.floor_s + curve.choice_s * choices + crosses + smooth_max(curve.knee_s, busy_s, curve.sharpness)
-    return np.maximum(fitted_s, np.maximum(nvlink_s * 0.0, nic_s))
+    return np.maximum(fitted_s, np.maximum(nic_s, nvlink_s * (1.0 - 1.0 / RANKS_PER_NODE)))

@@ -32,6 +32,12 @@ def along(x: Amount, knots: FloatArray, log_factors: Sequence[float]) -> FloatAr
     return np.asarray(np.interp(np.log(x), knots, log_factors), dtype=np.float64)
 
 
+def corrected(x: Amount, knots: FloatArray, log_factors: Sequence[float]) -> FloatArray:
+    """Return x · exp(along(x)), made never to fall as x grows: a factor that drops faster than x rises is cut there."""
+    rising = np.maximum.accumulate(knots + np.asarray(log_factors)) - knots
+    return np.asarray(x * np.exp(along(x, knots, tuple(rising))))
+
+
 def knots_at(*positions: float) -> FloatArray:
     """Return the logarithms of `positions`, as `along` takes them."""
     return np.log(np.asarray(positions, dtype=np.float64))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hw_profiles.curves.base import Amount, Chip, FloatArray, along, bytes_per_element, knots_at, smooth_max
+from hw_profiles.curves.base import Amount, Chip, FloatArray, bytes_per_element, corrected, knots_at, smooth_max
 
 MEMORY_KNOTS = knots_at(1e6, 1e7, 1e8, 1e9)  # bytes moved
 
@@ -30,11 +30,7 @@ def batched_gemm_s(
     """
     weight_bytes = heads * depth * columns * bytes_per_element(curve.precision)
     moved_bytes = weight_bytes + tokens * heads * (depth + columns) * 2.0
-    memory_s = (
-        moved_bytes
-        / (chip.hbm_bytes_per_s * curve.memory_share)
-        * np.exp(along(moved_bytes, MEMORY_KNOTS, curve.log_memory))
-    )
+    memory_s = corrected(moved_bytes, MEMORY_KNOTS, curve.log_memory) / (chip.hbm_bytes_per_s * curve.memory_share)
     roofline_s = 2.0 * tokens * heads * depth * columns / chip.peak_flops_per_s[curve.precision]
     fitted_s = curve.floor_s + smooth_max(memory_s, roofline_s / curve.compute_share, curve.sharpness)
     return np.maximum(fitted_s, np.maximum(roofline_s, weight_bytes / chip.hbm_bytes_per_s))

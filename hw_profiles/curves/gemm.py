@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hw_profiles.curves.base import Amount, Chip, FloatArray, along, bytes_per_element, knots_at, peak_name, smooth_max
+from hw_profiles.curves.base import Amount, Chip, FloatArray, along, bytes_per_element, corrected, knots_at, peak_name, smooth_max
 
 # Tiles (rows, columns) that the Hopper libraries choose among; the fastest is taken, as their heuristics try to.
 TILES = np.array([[64, 64], [64, 128], [128, 128], [128, 256], [64, 256]], dtype=np.float64)
@@ -15,7 +15,8 @@ COMPUTE_KNOTS = knots_at(5e-6, 2e-5, 8e-5, 3e-4, 1.2e-3, 5e-3, 2e-2)  # seconds 
 COLUMN_KNOTS = knots_at(256, 1024, 4096, 16384, 65536)
 DEPTH_KNOTS = knots_at(512, 1536, 4096, 7168, 16384)
 WEIGHT_KNOTS = knots_at(1e6, 4e6, 1.5e7, 6e7, 4.5e8)  # bytes of W
-ROW_KNOTS = knots_at(1, 16, 64, 128, 256, 512)
+ROW_STEP = 64.0  # rows of the smallest tile: memory time grows by whole row tiles
+ROW_KNOTS = knots_at(64, 128, 192, 256, 320, 512)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,14 +77,13 @@ def _tiles_s(m: Amount, n: Amount, k: Amount, chip: Chip, curve: GemmCurve) -> F
         chip.peak_flops_per_s[peak_name(curve.precision)] / chip.n_sms
     )
     work_s = (waves * (2.0 * rows * columns / tile_rate)).min(axis=0) * k
-    log_factor = along(work_s, COMPUTE_KNOTS, curve.log_compute)
-    log_factor = log_factor + along(n, COLUMN_KNOTS, curve.log_compute_columns)
-    return np.asarray(work_s * np.exp(log_factor + along(k, DEPTH_KNOTS, curve.log_compute_depth)))
+    by_shape = along(n, COLUMN_KNOTS, curve.log_compute_columns) + along(k, DEPTH_KNOTS, curve.log_compute_depth)
+    return np.asarray(corrected(work_s, COMPUTE_KNOTS, curve.log_compute) * np.exp(by_shape))
 
 
 def _log_memory(m: Amount, k: Amount, weight_bytes: Amount, curve: GemmCurve) -> FloatArray:
     """Log factor on memory time: size of W (small ones do not fill the pipe), depth, and rows beside them."""
-    by_rows = along(m, ROW_KNOTS, tuple(np.concatenate([[0.0], np.cumsum(curve.row_steps)])))
+    by_rows = along(np.ceil(m / ROW_STEP) * ROW_STEP, ROW_KNOTS, tuple(np.concatenate([[0.0], np.cumsum(curve.row_steps)])))
     return (
         along(weight_bytes, WEIGHT_KNOTS, curve.log_memory_weights)
         + along(k, DEPTH_KNOTS, curve.log_memory_depth)

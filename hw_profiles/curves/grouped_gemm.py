@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hw_profiles.curves.base import Amount, Chip, FloatArray, along, knots_at, smooth_max
+from hw_profiles.curves.base import Amount, Chip, FloatArray, corrected, knots_at, smooth_max
 
 WEIGHT_KNOTS = knots_at(2e7, 8e7, 3e8, 1.2e9, 6e9)  # bytes of the experts that got tokens
 WORK_KNOTS = knots_at(2e-6, 2e-5, 1e-4, 5e-4, 2e-3, 1e-2)
@@ -66,15 +66,12 @@ def grouped_gemm_s(
     weight_bytes = load.active * 3.0 * hidden * inter
     roofline_memory_s = weight_bytes / chip.hbm_bytes_per_s
     row_flops = 6.0 * hidden * inter / chip.peak_flops_per_s["fp8"]
-    memory_s = (
-        roofline_memory_s
-        / curve.memory_share
-        * np.exp(along(np.maximum(weight_bytes, 1.0), WEIGHT_KNOTS, curve.log_memory))
-    )
+    read_bytes = corrected(np.maximum(weight_bytes, 1.0), WEIGHT_KNOTS, curve.log_memory)
+    memory_s = read_bytes / (chip.hbm_bytes_per_s * curve.memory_share)
     compute_s = load.padded_rows * row_flops / curve.compute_share
-    compute_s = compute_s * np.exp(along(np.maximum(compute_s, 1e-9), WORK_KNOTS, curve.log_compute))
+    compute_s = corrected(np.maximum(compute_s, 1e-9), WORK_KNOTS, curve.log_compute)
     around_s = load.rows * hidden * curve.row_traffic / chip.hbm_bytes_per_s + curve.token_s * tokens
     device_s = curve.floor_s + curve.expert_s * load.active + around_s
-    device_s = device_s + smooth_max(np.maximum(memory_s, 1e-9), compute_s, curve.sharpness)
+    device_s = device_s + smooth_max(memory_s, compute_s, curve.sharpness)
     fitted_s = smooth_max(device_s, curve.eager_floor_s, 6.0) if curve.eager_floor_s else device_s
     return np.maximum(fitted_s, np.maximum(roofline_memory_s, load.rows * row_flops))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hw_profiles.curves.base import Amount, Chip, FloatArray, along, bytes_per_element, knots_at, smooth_max
+from hw_profiles.curves.base import Amount, Chip, FloatArray, bytes_per_element, corrected, knots_at, smooth_max
 
 LATENT = 512  # values of one token's latent; with ROPE more for the key (DeepSeek-V2, section 2.1)
 ROPE = 64
@@ -55,20 +55,21 @@ def mla_decode_s(
     tiles = np.ceil(heads * queries / ROW_TILE)
     filled = batch * tiles / chip.n_sms
     waves = np.maximum(1.0, filled + curve.wave_share * (np.ceil(filled) - filled))
+    effective = corrected(kv, LENGTH_KNOTS, curve.log_length)
     blocks = kv / KV_BLOCK
     chain_s = curve.chain_s * np.minimum(blocks, curve.chain_blocks) + curve.split_s * np.log1p(
         blocks / curve.chain_blocks
     )
-    kv_bytes = batch * kv * (LATENT + ROPE) * bytes_per_element(curve.kv_precision)
+    kv_bytes = batch * effective * (LATENT + ROPE) * bytes_per_element(curve.kv_precision)
     floor_memory_s = kv_bytes / chip.hbm_bytes_per_s
-    floor_compute_s = 2.0 * tiles * ROW_TILE * batch * kv * (2 * LATENT + ROPE) / chip.peak_flops_per_s[curve.precision]
+    floor_compute_s = 2.0 * tiles * ROW_TILE * batch * effective * (2 * LATENT + ROPE) / chip.peak_flops_per_s[curve.precision]
     memory_s = floor_memory_s * (1.0 + curve.row_share * (tiles - 1.0)) / curve.memory_share
-    memory_s = memory_s * np.exp(along(memory_s, WORK_KNOTS, curve.log_memory))
+    memory_s = corrected(memory_s, WORK_KNOTS, curve.log_memory)
     compute_s = floor_compute_s / curve.compute_share
-    compute_s = compute_s * np.exp(along(compute_s, WORK_KNOTS, curve.log_compute))
-    busy_s = smooth_max(memory_s, compute_s, curve.sharpness) * np.exp(along(kv, LENGTH_KNOTS, curve.log_length))
+    compute_s = corrected(compute_s, WORK_KNOTS, curve.log_compute)
+    busy_s = smooth_max(memory_s, compute_s, curve.sharpness)
     fitted_s = curve.floor_s + curve.item_s * waves + smooth_max(chain_s, busy_s, curve.sharpness)
-    roofline_s = np.maximum(floor_memory_s, floor_compute_s * heads * queries / (tiles * ROW_TILE))
+    roofline_s = np.maximum(floor_memory_s, floor_compute_s * heads * queries / (tiles * ROW_TILE)) * kv / effective
     return np.maximum(fitted_s, roofline_s)
 
 
@@ -100,11 +101,10 @@ def mla_prefill_s(heads: Amount, batch: Amount, length: Amount, *, chip: Chip, c
     width = curve.key_width + curve.value_width
     items = batch * heads * np.ceil(length / PREFILL_TILE) / chip.n_sms
     waves = np.maximum(1.0, items + curve.wave_share * (np.ceil(items) - items))
-    block_flops = heads * batch * length * (length + PREFILL_TILE) * width
+    effective = corrected(length, LENGTH_KNOTS, curve.log_length)
+    block_flops = heads * batch * effective * (length + PREFILL_TILE) * width
     compute_s = block_flops / (chip.peak_flops_per_s["bf16"] * curve.compute_share)
-    compute_s = compute_s * np.exp(
-        along(compute_s, WORK_KNOTS, curve.log_compute) + along(length, LENGTH_KNOTS, curve.log_length)
-    )
+    compute_s = corrected(compute_s, WORK_KNOTS, curve.log_compute)
     moved_bytes = batch * heads * length * width * 2.0
     memory_s = moved_bytes / (chip.hbm_bytes_per_s * curve.memory_share)
     fitted_s = curve.floor_s + curve.tile_s * waves + smooth_max(compute_s, memory_s, curve.sharpness)

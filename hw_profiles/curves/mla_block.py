@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hw_profiles.curves.base import Amount, Chip, FloatArray, along, knots_at, smooth_max
+from hw_profiles.curves.base import Amount, Chip, FloatArray, corrected, knots_at, smooth_max
 
 KEY, ROPE, VALUE, LATENT, Q_RANK = 128, 64, 128, 512, 1536  # DeepSeek-V3 config: head widths and latent ranks
 WORK_KNOTS = knots_at(2e-5, 1e-4, 5e-4, 2e-3, 1e-2, 5e-2)
@@ -67,16 +67,15 @@ def mla_block_s(
     projected_s = project_s / curve.project_share
     projected_s = smooth_max(
         weights_s / curve.weight_share,
-        projected_s * np.exp(along(projected_s, WORK_KNOTS, curve.log_project)),
+        corrected(projected_s, WORK_KNOTS, curve.log_project),
         curve.sharpness,
     )
     width = (2 * LATENT + ROPE) if curve.absorbed else (KEY + ROPE + VALUE)
     cache_s = sequences * length * (LATENT + ROPE) / chip.hbm_bytes_per_s
     attend_s = 2.0 * heads * tokens * length * curve.causal_share * width / chip.peak_flops_per_s["bf16"]
     attended_s = smooth_max(cache_s / curve.cache_share, attend_s / curve.attend_share, curve.sharpness)
-    attended_s = attended_s * np.exp(
-        along(attended_s, WORK_KNOTS, curve.log_attend) + along(length, LENGTH_KNOTS, curve.log_length)
-    )
+    attended_s = corrected(attended_s, WORK_KNOTS, curve.log_attend)
+    attended_s = attended_s * corrected(length, LENGTH_KNOTS, curve.log_length) / length
     device_s = curve.floor_s + curve.token_s * tokens + curve.sequence_s * sequences + projected_s + attended_s
     fitted_s = smooth_max(device_s, curve.eager_floor_s, 6.0) if curve.eager_floor_s else device_s
     return np.maximum(fitted_s, np.maximum(weights_s, project_s) + 0.5 * attend_s)

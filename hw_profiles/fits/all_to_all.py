@@ -33,6 +33,7 @@ REMOTE = {
 }
 NORMAL_REMOTE = REMOTE | {
     "forward_bytes_per_s": Free(low=2e8, high=5e10),
+    "overlap": Free(low=1.0, high=8.0, stiffness=0.05),
     "log_nic_bytes": Free(low=-1.0, high=1.0, stiffness=0.1),
 }
 
