@@ -182,7 +182,9 @@ def mark_beyond_roofline(frame: Rows) -> "pd.Series[str]":
     """
     experts = np.minimum(frame["experts"], frame["num_tokens"] * frame["topk"]) / frame["ep"]
     rate = frame["machine"].map(HBM_BYTES_PER_S)
-    beyond = (frame["distribution"] == "balanced") & (frame["seconds"] < experts * 3.0 * frame["hidden"] * frame["inter"] / rate)
+    beyond = (frame["distribution"] == "balanced") & (
+        frame["seconds"] < experts * 3.0 * frame["hidden"] * frame["inter"] / rate
+    )
     keys = [frame[column] for column in ("machine", "hidden", "inter", "experts", "distribution")]
     faulty = beyond.groupby(keys).transform("any")
     return pd.Series(np.where(faulty, "series beats the memory roofline", ""), index=frame.index, dtype=str)

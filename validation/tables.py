@@ -108,7 +108,7 @@ def _melted(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
         part = frame.assign(seconds=pd.to_numeric(frame[column], errors="coerce") * 1e-6)
         parts.append(part.assign(phase=phase) if phase else part)
     melted = pd.concat(parts, ignore_index=True)
-    system = melted["system"].astype(str) if "system" in melted else pd.Series("gb200", index=melted.index)
+    system = melted["system"].astype(str) if "system" in melted else pd.Series("gb200_nvl72", index=melted.index)
     return melted.assign(machine=system.map(lambda name: MACHINE_OF_SYSTEM.get(name, name)))
 
 

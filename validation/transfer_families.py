@@ -53,7 +53,9 @@ def _mark_eight_nodes(frame: Rows) -> "pd.Series[str]":
     """8-node dispatch above 128 tokens is faulty in the source; combine above 8,192 jumps fourfold per token there."""
     limit = np.where(frame["phase"] == "dispatch", 128, 8192)
     faulty = (frame["nodes"] == 8) & (frame["tokens_per_rank"] > limit)
-    return pd.Series(np.where(faulty, "8-node rows of the source above their sound range", ""), index=frame.index, dtype=str)
+    return pd.Series(
+        np.where(faulty, "8-node rows of the source above their sound range", ""), index=frame.index, dtype=str
+    )
 
 
 NORMAL_INPUTS = ("tokens_per_rank", "hidden", "rank_copies", "node_copies", "topk", "nodes", "sms")

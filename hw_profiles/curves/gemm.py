@@ -7,7 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hw_profiles.curves.base import Amount, Chip, FloatArray, along, bytes_per_element, corrected, knots_at, peak_name, smooth_max
+from hw_profiles.curves.base import (
+    Amount,
+    Chip,
+    FloatArray,
+    along,
+    bytes_per_element,
+    corrected,
+    knots_at,
+    peak_name,
+    smooth_max,
+)
 
 # Tiles (rows, columns) that the Hopper libraries choose among; the fastest is taken, as their heuristics try to.
 TILES = np.array([[64, 64], [64, 128], [128, 128], [128, 256], [64, 256]], dtype=np.float64)
@@ -83,7 +93,9 @@ def _tiles_s(m: Amount, n: Amount, k: Amount, chip: Chip, curve: GemmCurve) -> F
 
 def _log_memory(m: Amount, k: Amount, weight_bytes: Amount, curve: GemmCurve) -> FloatArray:
     """Log factor on memory time: size of W (small ones do not fill the pipe), depth, and rows beside them."""
-    by_rows = along(np.ceil(m / ROW_STEP) * ROW_STEP, ROW_KNOTS, tuple(np.concatenate([[0.0], np.cumsum(curve.row_steps)])))
+    by_rows = along(
+        np.ceil(m / ROW_STEP) * ROW_STEP, ROW_KNOTS, tuple(np.concatenate([[0.0], np.cumsum(curve.row_steps)]))
+    )
     return (
         along(weight_bytes, WEIGHT_KNOTS, curve.log_memory_weights)
         + along(k, DEPTH_KNOTS, curve.log_memory_depth)

@@ -62,7 +62,9 @@ def mla_decode_s(
     )
     kv_bytes = batch * effective * (LATENT + ROPE) * bytes_per_element(curve.kv_precision)
     floor_memory_s = kv_bytes / chip.hbm_bytes_per_s
-    floor_compute_s = 2.0 * tiles * ROW_TILE * batch * effective * (2 * LATENT + ROPE) / chip.peak_flops_per_s[curve.precision]
+    floor_compute_s = (
+        2.0 * tiles * ROW_TILE * batch * effective * (2 * LATENT + ROPE) / chip.peak_flops_per_s[curve.precision]
+    )
     memory_s = floor_memory_s * (1.0 + curve.row_share * (tiles - 1.0)) / curve.memory_share
     memory_s = corrected(memory_s, WORK_KNOTS, curve.log_memory)
     compute_s = floor_compute_s / curve.compute_share
