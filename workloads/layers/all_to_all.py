@@ -50,6 +50,10 @@ class _Letter:
         self._work = dist.all_to_all_single(self._received, self._sent, *splits, group=self.group, async_op=True)
         return self._received
 
+    def is_done(self) -> bool:
+        """Whether what was issued last has arrived."""
+        return self._work is None or self._work.is_completed()
+
     def collect(self) -> Tensor:
         """Return the buffer, filled."""
         assert self._work is not None and self._received is not None, "collected before issued"  # noqa: PT018

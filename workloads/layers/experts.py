@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from workloads.layers.checks import check_expert_parallel, check_hidden
-from workloads.layers.grouped import can_use_grouped_mm, grouped_native, grouped_padded
+from workloads.layers.grouped import grouped_ffn
 from workloads.model import ModelSpec
 
 
@@ -30,6 +30,4 @@ class GroupedExperts(nn.Module):
         check_hidden("expert rows", rows_MD, self.gate_up_GFD, self.hidden)
         if load_G.shape != (self.n_local,):
             raise ValueError(f"load_G: got shape {tuple(load_G.shape)}; allowed ({self.n_local},), one per expert held")
-        use_native = can_use_grouped_mm(rows_MD, self.down_GDF.shape[2])
-        product = grouped_native if use_native else grouped_padded
-        return product(rows_MD, load_G, self.gate_up_GFD, self.down_GDF)
+        return grouped_ffn(rows_MD, load_G, self.gate_up_GFD, self.down_GDF)
