@@ -10,6 +10,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from workloads.layers.lane import used_here
+
 
 class AllToAllExchange:
     """All-to-alls of `torch.distributed` over `group` (default: all ranks): gloo on CPU, NCCL on CUDA.
@@ -50,15 +52,12 @@ class _Letter:
         self._work = dist.all_to_all_single(self._received, self._sent, *splits, group=self.group, async_op=True)
         return self._received
 
-    def is_done(self) -> bool:
-        """Whether what was issued last has arrived."""
-        return self._work is None or self._work.is_completed()
-
     def collect(self) -> Tensor:
         """Return the buffer, filled."""
         assert self._work is not None and self._received is not None, "collected before issued"  # noqa: PT018
         self._work.wait()
         received, self._sent, self._received, self._work = self._received, None, None, None
+        used_here(received)
         return received
 
 

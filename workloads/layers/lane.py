@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Self, TypeVar
 
 import torch
+from torch import Tensor
 
 Result = TypeVar("Result")
 
@@ -54,3 +55,10 @@ class Lane:
 
     def _on_stream(self) -> AbstractContextManager[object]:
         return torch.cuda.stream(self._stream) if self._stream else nullcontext()
+
+
+def used_here(*tensors: Tensor) -> None:
+    """Keep the memory of `tensors` until the current stream is through with it, whichever stream allocated it."""
+    for tensor in tensors:
+        if tensor.is_cuda:
+            tensor.record_stream(torch.cuda.current_stream(tensor.device))

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from workloads.layers.exchange import Exchange, Flight, LocalExchange
 from workloads.layers.experts import GroupedExperts
+from workloads.layers.lane import used_here
 from workloads.layers.permute import Permutation, by_local_expert, identity_weights, sort_by_expert, unpermute
 from workloads.layers.router import Router, Routing
 from workloads.layers.settings import LayerSettings
@@ -72,7 +73,7 @@ class MoE(nn.Module):
         if len(load_RG) == 1:
             out_MD = self.experts(rows_MD, load_RG[0])
         else:
-            grouped_M = by_local_expert(load_RG)
+            grouped_M = by_local_expert(load_RG, len(rows_MD))
             out_MD = self.experts(rows_MD[grouped_M], load_RG.sum(0))[grouped_M.argsort()]
         flight = self.exchange.send(out_MD, dispatched.received_R, dispatched.sent_R)
         return Computed(dispatched=dispatched, flight=flight)
@@ -80,6 +81,7 @@ class MoE(nn.Module):
     def collect(self, computed: Computed) -> Tensor:
         """Wait for the combine and return the tokens' outputs [T, D]."""
         before = computed.dispatched
+        used_here(*vars(before.routing).values(), *vars(before.order).values())
         routed_TD = unpermute(computed.flight.wait(), before.order, len(before.x_TD))
-        identity_T = identity_weights(before.routing, self.n_routed_experts).to(before.x_TD.dtype)
-        return routed_TD + identity_T[:, None] * before.x_TD
+        identity_T = identity_weights(before.routing, self.n_routed_experts)
+        return (routed_TD + identity_T[:, None] * before.x_TD).to(before.x_TD.dtype)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from workloads.layers.block import Context, ScMoEBlock
-from workloads.layers.lane import Lane
+from workloads.layers.lane import Lane, used_here
 from workloads.layers.moe import Computed
 
 RunBlock = Callable[[ScMoEBlock, Tensor, Context], Tensor]
@@ -49,6 +49,7 @@ def two_streams(lane: Lane) -> RunBlock:
         h1_BSD, u0_BSD = _first_attention(block, x_BSD, at)
 
         def experts() -> Computed:
+            used_here(u0_BSD)
             return block.moe.compute(block.moe.dispatch(u0_BSD.flatten(0, -2)))
 
         computed = lane.submit(experts)

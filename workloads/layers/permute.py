@@ -38,10 +38,9 @@ def sort_by_expert(routing: Routing, n_routed_experts: int, policy: Policy) -> P
 
 
 def unpermute(rows_MD: Tensor, order: Permutation, n_tokens: int) -> Tensor:
-    """Return sum over a token's rows of weight * row [T, D], added up in the type of the weights."""
+    """Return sum over a token's rows of weight * row [T, D], in the type of the weights (at least float32)."""
     weighted_MD = rows_MD * order.weight_M[:, None]
-    total_TD = weighted_MD.new_zeros(n_tokens, rows_MD.shape[1]).index_add(0, order.token_M, weighted_MD)
-    return total_TD.to(rows_MD.dtype)
+    return weighted_MD.new_zeros(n_tokens, rows_MD.shape[1]).index_add(0, order.token_M, weighted_MD)
 
 
 def identity_weights(routing: Routing, n_routed_experts: int) -> Tensor:
@@ -49,8 +48,8 @@ def identity_weights(routing: Routing, n_routed_experts: int) -> Tensor:
     return (routing.weights_TK * (routing.ids_TK >= n_routed_experts)).sum(dim=-1)
 
 
-def by_local_expert(load_RG: Tensor) -> Tensor:
-    """Return the order [M] that takes rows sorted by (source rank, local expert) to (local expert, source rank)."""
+def by_local_expert(load_RG: Tensor, n_rows: int) -> Tensor:
+    """Return the order [M] that takes rows from (source rank, local expert) to (local expert, source rank)."""
     n_ranks, n_local = load_RG.shape
     expert_RG = torch.arange(n_local, device=load_RG.device).expand(n_ranks, n_local)
-    return expert_RG.flatten().repeat_interleave(load_RG.flatten()).argsort(stable=True)
+    return expert_RG.flatten().repeat_interleave(load_RG.flatten(), output_size=n_rows).argsort(stable=True)

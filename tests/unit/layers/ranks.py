@@ -95,30 +95,41 @@ def run_rank(case, rank, world):
     return {**result, "rows_received": received[0]}
 
 
-def is_under_way_while_dense_compute_runs(rank):
-    """Rank 1 joins the dispatch late; return whether rank 0 was through FFN_0 before the rows had arrived."""
-    case = Case(policy="skip", order="single_batch_overlap")
-    exchange = AllToAllExchange()
-    block = ScMoEBlock(SPEC, settings_of(case), exchange=exchange)
-    initialise(block, 0.2, torch.Generator().manual_seed(rank))
-    works = []
-    send = exchange.send
+class Watched(AllToAllExchange):
+    """Writes down, in forward and backward, when payloads are issued and collected, and whether they had arrived."""
 
-    def watched_send(*args):
-        if rank == 1 and not works:
-            time.sleep(0.5)
-        flight = send(*args)
-        works.append(flight.letter)
+    def __init__(self, log, delay_s):
+        super().__init__()
+        self.log, self.delay_s, self.names = log, delay_s, iter(("dispatch", "combine"))
+
+    def send(self, rows_MD, sent_R, received_R):
+        name = next(self.names)
+        if name == "dispatch":
+            time.sleep(self.delay_s)
+        flight = super().send(rows_MD, sent_R, received_R)
+        self.log.append(f"issue {name}")
+        self.first = flight.letter if name == "dispatch" else self.first
+        issue, collect = flight.letter.issue, flight.letter.collect
+        flight.letter.issue = lambda *args: (self.log.append(f"issue {name}"), issue(*args))[1]
+        flight.letter.collect = lambda: (self.log.append(f"collect {name}"), collect())[1]
         return flight
 
-    exchange.send = watched_send
-    done_at_ffn = []
-    block.ffn_0.register_forward_hook(lambda *_: done_at_ffn.append(works[0].is_done()))
-    x_BSD, _ = inputs(case, 2)
-    with torch.no_grad():
-        rotation = Rotation.at(0, x_BSD.shape[1], SPEC.attention.qk_rope_head_dim, 1e7, x_BSD)
-        single_batch_overlap(block, x_BSD[rank : rank + 1], Context(rotation=rotation))
-    return not done_at_ffn[0]
+
+def watch_overlap(rank, world):
+    """Return the order of events of one layer, and whether rank 0 was through FFN_0 before the rows of rank 1, which
+    joins the dispatch late, had arrived."""
+    log, was_under_way = [], []
+    exchange = Watched(log, delay_s=0.5 if rank == 1 else 0.0)
+    case = Case(policy="skip", order="single_batch_overlap")
+    block = ScMoEBlock(SPEC, settings_of(case), exchange=exchange)
+    initialise(block, 0.2, torch.Generator().manual_seed(rank))
+    for name in ("ffn_0", "ffn_1"):
+        block.get_submodule(name).register_forward_hook(lambda *_, name=name: log.append(name))
+        block.get_submodule(name).register_full_backward_hook(lambda *_, name=name: log.append(f"{name} gradient"))
+    block.ffn_0.register_forward_hook(lambda *_: was_under_way.append(not exchange.first._work.is_completed()))
+    x_BSD, toward_BSD = inputs(case, world)
+    run(case, block, x_BSD[rank : rank + 1], toward_BSD[rank : rank + 1])
+    return log, was_under_way[0]
 
 
 def main(rank, world, folder):
@@ -126,8 +137,7 @@ def main(rank, world, folder):
     store = f"file://{folder}/store"
     dist.init_process_group("gloo", store, datetime.timedelta(seconds=60), world, rank)
     results = {case.name: run_rank(case, rank, world) for case in CASES}
-    if world == 2:
-        results["under_way"] = is_under_way_while_dense_compute_runs(rank)
+    results["log"], results["was_under_way"] = watch_overlap(rank, world)
     torch.save(results, folder / f"rank{rank}.pt")
     dist.barrier()
     dist.destroy_process_group()
