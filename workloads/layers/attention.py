@@ -95,12 +95,15 @@ class MLA(nn.Module):
 
     def absorb_query(self, nope_BSHA: Tensor) -> Tensor:
         """Return the queries [B, S, H, L] that meet the latents: W_kᵀ q per head."""
-        key_map_HAL = self.kv_b.weight.view(self.spec.n_heads, -1, self.entry_dims[0])[:, : self.spec.qk_nope_head_dim]
+        key_map_HAL, _ = self.maps()
         return torch.einsum("bsha,hal->bshl", nope_BSHA, key_map_HAL)
 
     def absorb_value(self, mixed_BSHL: Tensor) -> Tensor:
         """Return the head outputs [B, S, H, V] of the mixed latents: W_v c per head."""
-        value_map_HVL = self.kv_b.weight.view(self.spec.n_heads, -1, self.entry_dims[0])[
-            :, self.spec.qk_nope_head_dim :
-        ]
+        _, value_map_HVL = self.maps()
         return torch.einsum("bshl,hvl->bshv", mixed_BSHL, value_map_HVL)
+
+    def maps(self) -> tuple[Tensor, Tensor]:
+        """Return the key map [H, A, L] and value map [H, V, L] of each head, views of W_kvb."""
+        both_HXL = self.kv_b.weight.view(self.spec.n_heads, -1, self.entry_dims[0])
+        return both_HXL[:, : self.spec.qk_nope_head_dim], both_HXL[:, self.spec.qk_nope_head_dim :]

@@ -1,6 +1,6 @@
 """Many experts' FFNs at once on rows sorted by expert, without a loop over experts.
 
-M rows, D hidden, F width of an expert, G experts held, U experts in one batched product, M' padded rows.
+M rows, D hidden, F width of an expert, G experts held; of one batched product: U experts, m rows, P padded rows.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def grouped_ffn(rows_MD: Tensor, load_G: Tensor, gate_up_GFD: Tensor, down_GDF: 
 
 
 def can_use_grouped_mm(rows_MD: Tensor, width: int) -> bool:
-    """Whether torch has a grouped kernel for these rows: bfloat16 on CUDA, aligned sizes, torch >= 2.10."""
+    """Whether torch has a grouped kernel for these rows: bfloat16 on CUDA, aligned sizes, a recent torch."""
     is_aligned = rows_MD.shape[1] % ALIGNMENT == 0 and width % ALIGNMENT == 0
     return rows_MD.is_cuda and rows_MD.dtype == torch.bfloat16 and is_aligned and hasattr(functional, "grouped_mm")
 

@@ -1,6 +1,7 @@
 """Choices in order of their experts: which row of the dispatch is which token's.
 
-T tokens, D hidden, N routed experts, K choices per token, M rows, R ranks, G experts held by a rank.
+T tokens, D hidden, N routed experts, K choices per token, J = T * K choices, M rows, R ranks,
+G experts held by a rank.
 """
 
 from dataclasses import dataclass
@@ -28,13 +29,13 @@ def sort_by_expert(routing: Routing, n_routed_experts: int, policy: Policy) -> P
     a GPU: the number of rows.
     """
     top_k = routing.ids_TK.shape[1]
-    expert_C, weight_C = routing.ids_TK.flatten(), routing.weights_TK.flatten()
+    expert_J, weight_J = routing.ids_TK.flatten(), routing.weights_TK.flatten()
     if policy == "remap0":
-        is_zero_C = expert_C >= n_routed_experts
-        expert_C, weight_C = expert_C.masked_fill(is_zero_C, 0), weight_C.masked_fill(is_zero_C, 0.0)
-    load_N = torch.bincount(expert_C, minlength=n_routed_experts)[:n_routed_experts]
-    choice_M = expert_C.argsort(stable=True)[: int(load_N.sum())]
-    return Permutation(token_M=choice_M // top_k, weight_M=weight_C[choice_M], load_N=load_N)
+        is_zero_J = expert_J >= n_routed_experts
+        expert_J, weight_J = expert_J.masked_fill(is_zero_J, 0), weight_J.masked_fill(is_zero_J, 0.0)
+    load_N = torch.bincount(expert_J, minlength=n_routed_experts)[:n_routed_experts]
+    choice_M = expert_J.argsort(stable=True)[: int(load_N.sum())]
+    return Permutation(token_M=choice_M // top_k, weight_M=weight_J[choice_M], load_N=load_N)
 
 
 def unpermute(rows_MD: Tensor, order: Permutation, n_tokens: int) -> Tensor:
