@@ -28,7 +28,11 @@ def grouped_ffn(rows_MD: Tensor, load_G: Tensor, gate_up_GFD: Tensor, down_GDF: 
 
 
 def can_use_grouped_mm(rows_MD: Tensor, width: int) -> bool:
-    """Whether torch has a grouped kernel for these rows: bfloat16 on CUDA, aligned sizes, a recent torch."""
+    """Whether torch has a grouped kernel for these rows: bfloat16 on CUDA, aligned sizes, a recent torch.
+
+    Its CPU version is not used: one small product per expert, each with its own team of threads, falls behind where
+    cores are shared; it has no float64, and torch's FLOP counter does not see it.
+    """
     is_aligned = rows_MD.shape[1] % ALIGNMENT == 0 and width % ALIGNMENT == 0
     return rows_MD.is_cuda and rows_MD.dtype == torch.bfloat16 and is_aligned and hasattr(functional, "grouped_mm")
 
