@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from hw_profiles.faults import Fault, InputFaults, unknown_word
 from hw_profiles.schema import HardwareProfile
 from simulator.scenario_schema import Scenario
+from workloads.choices import load_trace
 from workloads.model import ModelSpec
 from workloads.routing import beta_binomial_std_range
 from workloads.schedules.table import SCHEDULES
+from workloads.zoo import n_moe_layers
 
 _REASONABLE = {
     "batch.sequences_per_gpu": (1e-3, 1e5),
@@ -36,6 +38,7 @@ def check_scenario(scenario: Scenario) -> list[Fault]:
     faults += [*check_for_absurd_numbers(scenario), *check_for_unknown_schedule(scenario)]
     if model:
         faults += [*check_for_schedule_that_does_not_fit(scenario, model), *check_for_bad_routing(scenario, model)]
+        faults += check_for_trace_of_another_model(scenario, model)
         faults += check_for_bad_drafts(scenario, model)
     if model and profile and not any(f.field == "n_gpus" for f in faults):
         faults += check_for_layout_that_does_not_divide(scenario, model, profile)
@@ -103,11 +106,11 @@ def check_for_bad_routing(scenario: Scenario, model: ModelSpec) -> Iterable[Faul
     """Popularity that cannot be read, FFN experts per token that cannot be."""
     routing, ffn, top_k = scenario.routing, scenario.routing.ffn_experts, model.moe.top_k
     kind, _, argument = routing.popularity.partition(":")
-    if kind not in {"balanced", "power_law", "counts"} or (kind != "balanced") != bool(argument):
+    if kind not in {"balanced", "power_law", "counts", "trace"} or (kind != "balanced") != bool(argument):
         yield Fault(
             field="routing.popularity",
             got=repr(routing.popularity),
-            allowed="balanced, power_law:ALPHA, counts:FILE",
+            allowed="balanced, power_law:ALPHA, counts:FILE, trace:FILE",
             remedy="write one of these forms",
         )
     if kind == "power_law" and not (_is_number(argument) and 0.0 < float(argument) <= 10.0):
@@ -134,6 +137,40 @@ def check_for_bad_routing(scenario: Scenario, model: ModelSpec) -> Iterable[Faul
                 allowed=f"{low:.3g} to {high:.3g}, ends excluded",
                 remedy="LongCat's published figure is 3",
             )
+
+
+def check_for_trace_of_another_model(scenario: Scenario, model: ModelSpec) -> Iterable[Fault]:
+    """A routing trace that cannot be read, or was recorded from other experts or layers."""
+    kind, _, path = scenario.routing.popularity.partition(":")
+    if kind != "trace" or not path:
+        return
+    try:
+        trace = load_trace(path)
+    except ValueError as error:
+        yield Fault(
+            field="routing.popularity",
+            got=f"{scenario.routing.popularity!r}: {error}",
+            allowed="a routing trace recorded by the layers",
+            remedy="check the file",
+        )
+        return
+    moe = model.moe
+    found = (trace.n_routed_experts, trace.n_zero_experts, trace.top_k, trace.n_layers)
+    wanted = (moe.n_routed_experts, moe.n_zero_experts, moe.top_k, n_moe_layers(model))
+    if found != wanted:
+        yield Fault(
+            field="routing.popularity",
+            got="a trace of {} routed + {} zero experts, top-{}, {} layers".format(*found),
+            allowed="{} routed + {} zero experts, top-{}, {} layers".format(*wanted) + f" as in {model.name}",
+            remedy="record a trace of this model, or set model_overrides to the recorded one",
+        )
+    if scenario.routing.zero_experts in {"none", "k8"}:
+        yield Fault(
+            field="routing.zero_experts",
+            got=repr(scenario.routing.zero_experts),
+            allowed="skip, remap0 with a trace, which fixes the choices",
+            remedy="choose one of these, or another popularity",
+        )
 
 
 def _is_number(text: str) -> bool:
