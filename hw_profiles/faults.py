@@ -18,7 +18,7 @@ class Fault:
         return f"{self.field}: got {self.got}; allowed {self.allowed}; {self.remedy}"
 
 
-class InputFaults(ValueError):
+class InputFaults(ValueError):  # noqa: N818 - a word of the field: an input has faults
     """Every fault found in one input, one line each."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:

@@ -62,5 +62,6 @@ def _gemms(kernels: pd.DataFrame, chosen: pd.DataFrame) -> tuple[FloatArray, Flo
 
 def _overlap(start: float, length: float, transfers: pd.DataFrame) -> float:
     """Share of a kernel's time in which a transfer ran."""
-    ends = np.minimum(start + length, transfers["start_us"] + transfers["dur_us"])
-    return float((ends - np.maximum(start, transfers["start_us"])).clip(lower=0.0).sum() / max(length, 1.0))
+    ends = np.minimum(start + length, (transfers["start_us"] + transfers["dur_us"]).to_numpy())
+    shared = np.maximum(ends - np.maximum(start, transfers["start_us"].to_numpy()), 0.0)
+    return float(shared.sum() / max(length, 1.0))
