@@ -16,7 +16,7 @@ TOKENS, HIDDEN, NODES_PER_TOKEN = 4096.0, 7168.0, 4.0  # trace summary; DeepSeek
 # one copy per node reached.
 ALONE_BYTES_PER_S = 43e9
 VALUE_BYTES = {"dispatch": 1.0 + 4.0 / 128.0, "combine": 2.0}
-# Forward dispatch alone. This choice and the 43 GB/s were taken because they give the shares that were reported for this
+# Forward dispatch alone. This choice and the 43 GB/s were taken because they give the shares reported for this
 # trace (0.60, 0.87); with cached dispatches and the EP32 rates (44 and 47 GB/s) the shares are 0.70 and 0.80.
 CATEGORIES = {"dispatch": ("a2a_dispatch",), "combine": ("a2a_combine",)}
 TRANSFERS = ("a2a_dispatch", "a2a_dispatch_cached", "a2a_combine")
