@@ -17,7 +17,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("simulator.cli:demo", "LongCat-Flash on 128 H800s in a minute: report.html and trace.json."),
     "run": ("simulator.cli:run", "Simulate one step of a scenario and say where the time goes."),
     "compare": ("simulator.cli:compare", "Compare a scenario under every combination of varied keys."),
-    "validate": ("validation.cli:validate", "Judge predictions against published and measured figures."),
+    "validate": ("validation.cli.validate:validate", "Judge predictions against published and measured figures."),
     "models": ("simulator.cli:models", "List the models."),
     "machines": ("simulator.cli:machines", "List the machines."),
     "scenarios": ("simulator.cli:scenarios", "List the shipped scenarios."),

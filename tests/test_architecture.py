@@ -15,7 +15,8 @@ HOUSE = Rules(
         "validation.cli | simulator.cli",
         "simulator.console",
         "validation.suites",
-        "validation.kernels",
+        "validation.judged_rows | validation.bars",
+        "validation.kernels | validation.known_tables",
         "validation.calibrate",
         "validation.kernel_families | validation.infersim_families | validation.transfer_families"
         " | validation.trace_interference",
