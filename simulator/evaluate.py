@@ -39,7 +39,7 @@ def run_scenario(scenario: Scenario) -> Run:
     graph = lower(scenario.step, scenario.schedule)
     return simulate(
         graph, scenario.profile, launch=scenario.run.launch, contention=scenario.run.contention,
-        compute_sms=scenario.compute_sms,
+        compute_sms=scenario.compute_sms, fitted=scenario.fitted,
     )  # fmt: skip
 
 

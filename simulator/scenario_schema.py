@@ -6,7 +6,8 @@ from functools import cached_property
 from typing import Any, Literal
 
 from hw_profiles.faults import Fault, InputFaults, unknown_word
-from hw_profiles.loader import load_profile
+from hw_profiles.fitted import Fitted
+from hw_profiles.loader import load_curves, load_profile
 from hw_profiles.schema import HardwareProfile
 from workloads.batch import Batch, Mtp, Precision, RoutingSpec
 from workloads.layout import Layout
@@ -21,13 +22,15 @@ class RunOptions:
     """How the step is executed and counted. `launch`: kernels replayed from a graph or launched one by one;
     `contention`: whether ops slow one another; `parts` of the step that count; `all_to_all`: kernel family ("auto":
     low_latency in decode, normal in prefill); `compute_sms`: SMs that compute kernels take at most (0: all, less those
-    that an overlapped normal all-to-all holds)."""
+    that an overlapped normal all-to-all holds); `costs`: "fitted" prices kernels by the machine's fitted curves where it
+    has them, "roofline" by datasheet and named efficiencies throughout."""
 
     launch: Literal["graph", "eager"] = "graph"
     contention: bool = True
     parts: Sequence[Part] = ("layers", "lm_head", "mtp", "sampling")
     all_to_all: Literal["auto", "low_latency", "normal"] = "auto"
     compute_sms: int = 0
+    costs: Literal["fitted", "roofline"] = "fitted"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +60,11 @@ class Scenario:
     def profile(self) -> HardwareProfile:
         """The machine; InputFaults if there is none of that name."""
         return load_profile(self.machine)
+
+    @cached_property
+    def fitted(self) -> Fitted:
+        """The machine's fitted curves; none where the scenario asks for rooflines."""
+        return load_curves(self.machine) if self.run.costs == "fitted" else {}
 
     @cached_property
     def model_spec(self) -> ModelSpec:

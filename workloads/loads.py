@@ -31,7 +31,8 @@ class RoutedLoads:
 
     `rows_LRX`: rows of each local expert. `active_LR`: local experts with at least one row. Copies, one per chosen
     expert: `sent_*`, `received_*` inside the node and to other nodes, `local_LR` to the rank itself. With one copy per
-    destination node (`nic_*`, rail-aligned) and forwarding inside it (`nvlink_*`): tokens.
+    destination node (`nic_*`, rail-aligned) and forwarding inside it (`nvlink_*`): tokens. `reached_LR`: (token, rank)
+    pairs of which the token has an expert on the rank, itself included.
     """
 
     rows_LRX: FloatArray
@@ -45,6 +46,7 @@ class RoutedLoads:
     nic_received_LR: FloatArray
     nvlink_sent_LR: FloatArray
     nvlink_received_LR: FloatArray
+    reached_LR: FloatArray
 
     @property
     def rows_LR(self) -> FloatArray:
@@ -65,7 +67,9 @@ def routed_loads(step: StepSpec, tokens_R: FloatArray, part: int = 0) -> RoutedL
     layers = []
     for layer in range(1 if alike else n_moe_layers(step.model)):
         if kind == "trace":
-            choose = partial(replayed_choices, step, trace=load_trace(argument), layer=layer, rng=choice_rng)
+            choose: Callable[[FloatArray], ChoiceCounts] = partial(
+                replayed_choices, step, trace=load_trace(argument), layer=layer, rng=choice_rng
+            )
         else:
             choose = _drawn(step, popularity_rng, choice_rng)
         groups = [_group_loads(step, choose(tokens_R[first : first + ep])) for first in range(0, len(tokens_R), ep)]
@@ -122,6 +126,7 @@ def _deduplicated(counts: ChoiceCounts, node_E: IntArray, rail_E: IntArray) -> d
             [hop_SD[np.ix_(rail_E == rail_E[f], node_E == node_E[f])].sum() for f in range(len(node_E))]
         ),
         "nvlink_received_LR": hop_SD.sum(axis=0),
+        "reached_LR": counts.touched_SD.sum(axis=1),
     }
 
 
