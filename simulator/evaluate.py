@@ -7,6 +7,7 @@ from typing import Any
 from hw_profiles.schema import HardwareProfile
 from simulator.answer import Answer, Assumption
 from simulator.critical_path import critical_path, shares
+from simulator.intervals import intervals, step_interval_s
 from simulator.metrics import bytes_by_tier, device_times, kind_table, load_imbalance, time_metrics
 from simulator.scenario import resolved
 from simulator.scenario_schema import Scenario
@@ -93,9 +94,11 @@ def _answer(scenario: Scenario, memory: MemoryUse, limit: float, *, fit: int, re
     metrics["bytes"] = bytes_by_tier(run)
     metrics["load_imbalance"] = load_imbalance(run)
     metrics["bound_by"] = next(iter(shares(path, "bound")))
+    low_s, high_s = step_interval_s(run, path, seed=scenario.seed)
     return replace(
         base,
         metrics=metrics,
+        interval=intervals(metrics, low_s, high_s),
         kinds=kind_table(run.timeline, devices, path),
         critical_path_by_source=shares(path, "source"),
         timeline=run.timeline,

@@ -22,8 +22,8 @@ class RunOptions:
     """How the step is executed and counted. `launch`: kernels replayed from a graph or launched one by one;
     `contention`: whether ops slow one another; `parts` of the step that count; `all_to_all`: kernel family ("auto":
     low_latency in decode, normal in prefill); `compute_sms`: SMs that compute kernels take at most (0: all, less those
-    that an overlapped normal all-to-all holds); `costs`: "fitted" prices kernels by the machine's fitted curves where it
-    has them, "roofline" by datasheet and named efficiencies throughout."""
+    that an overlapped normal all-to-all holds); `costs`: "fitted" prices kernels by the machine's fitted curves where
+    it has them, "roofline" by datasheet and named efficiencies throughout."""
 
     launch: Literal["graph", "eager"] = "graph"
     contention: bool = True

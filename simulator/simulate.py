@@ -49,7 +49,7 @@ def simulate(
     """Return the run of `graph` on `profile`.
 
     `launch`: "graph" or "eager" gaps before each kernel. `contention` false: no op slows another. `compute_sms`: SMs
-    that compute kernels take at most (0: all). `fitted`: curves that price the kernels they know (None: rooflines). `fitted`: curves that price the kernels they know (None: rooflines).
+    that compute kernels take at most (0: all). `fitted`: curves that price the kernels they know (None: rooflines).
     """
     sms = min(compute_sms or profile.device.n_sms, profile.device.n_sms)
     machine = Machine(profile=profile, n_devices=graph.n_ranks, launch=launch, compute_sms=sms, fitted=fitted or {})

@@ -1,7 +1,9 @@
 """Costs from fitted curves: the seconds that a kernel takes alone, spread over the resources that its roofline names.
 
 A curve says how long; the roofline says on what. Amounts are the roofline's, scaled so that the op alone takes exactly
-the curve's time: a floor during which nothing moves, then SM time and bytes in the roofline's proportion. C rank classes.
+the curve's time: a floor during which nothing moves, then SM time and bytes in the roofline's proportion.
+
+C rank classes.
 """
 
 from collections.abc import Callable, Mapping

@@ -12,7 +12,7 @@ import numpy as np
 from workloads.lowering.kernels import elementwise, gemm
 from workloads.lowering.view import View
 from workloads.memory import ROUTER_WEIGHT_BYTES, WEIGHT_BYTES
-from workloads.ops import BytesByDistance, FloatArray, Kernel, Traffic, Work
+from workloads.ops import BytesByDistance, FloatArray, Traffic, Work
 
 
 @dataclass(frozen=True, kw_only=True)
