@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 from hw_profiles.faults import Fault, InputFaults, unknown_word
 from hw_profiles.fitted import Fitted
@@ -106,6 +106,9 @@ class Scenario:
         )
 
 
+_WORD: Mapping[type, str] = {int: "whole numbers", float: "numbers", bool: "true, false", str: "words"}
+
+
 def override(model: ModelSpec, overrides: Mapping[str, float | str | bool]) -> ModelSpec:
     """Return the model with fields replaced by dotted name; InputFaults for a field it does not have."""
     for key, value in overrides.items():
@@ -120,7 +123,24 @@ def _override(record: Any, path: Sequence[str], value: object, key: str) -> Any:
     current = getattr(record, path[0])
     if len(path) > 1:
         return replace(record, **{path[0]: _override(current, path[1:], value, key)})
-    if isinstance(current, bool) != isinstance(value, bool) or isinstance(current, str) != isinstance(value, str):
-        allowed = f"a {type(current).__name__}, as in {current!r}"
-        raise InputFaults([Fault(field=f"model_overrides.{key}", got=repr(value), allowed=allowed, remedy="write one")])
-    return replace(record, **{path[0]: type(current)(value) if current is not None else value})
+    if allowed := _not_allowed(record, path[0], value):
+        got = repr(int(value) if isinstance(value, float) and value.is_integer() else value)
+        raise InputFaults(
+            [Fault(field=f"model_overrides.{key}", got=got, allowed=allowed, remedy="write one of these")]
+        )
+    return replace(record, **{path[0]: type(current)(value)})
+
+
+def _not_allowed(record: Any, name: str, value: object) -> str:  # noqa: ANN401 (any record)
+    """What the field of that name may hold, if that does not include `value`."""
+    current, kind = getattr(record, name), get_type_hints(type(record))[name]
+    if current is None or is_dataclass(current):
+        parts = [f"{name}.{f.name}" for f in fields(current)] if current is not None else []
+        return ", ".join(parts) or f"nothing: this model has no {name}"
+    if get_args(kind):
+        return "" if value in get_args(kind) else ", ".join(map(str, get_args(kind)))
+    if isinstance(current, bool) or isinstance(value, bool):
+        return "" if isinstance(current, bool) and isinstance(value, bool) else f"{_WORD[kind]}, as in {current}"
+    fits = isinstance(value, str) if kind is str else isinstance(value, int | float)
+    whole = kind is not int or (isinstance(value, int | float) and float(value).is_integer())
+    return "" if fits and whole else f"{_WORD[kind]}, as in {current}"

@@ -25,7 +25,7 @@ HOUSE = Rules(
         "simulator.evaluate",
         "simulator.scenario",
         "simulator.scenario_checks",
-        "simulator.scenario_schema",
+        "simulator.scenario_schema | simulator.model_checks",
         "simulator.answer | simulator.metrics | simulator.bounds | simulator.critical_path | simulator.intervals",
         "simulator.simulate",
         "simulator.demands",

@@ -216,17 +216,17 @@ SHAPE_FAULTS = {
     "a fraction for a count": (
         "n_devices = { value = 2, from",
         "n_devices = { value = 2.5, from",
-        "node.n_devices: got 2.5; allowed a valid integer; write a valid integer",
+        "node.n_devices: got 2.5; allowed a whole number; write a whole number",
     ),
     "a text for a number": (
         "power_w = { value = 100,",
         'power_w = { value = "100",',
-        "device.power_w: got '100'; allowed a valid number; write a valid number",
+        "device.power_w: got '100'; allowed a number; write a number",
     ),
     "a number for a switch": (
         "hooked = true",
         'hooked = "yes"',
-        "all_to_all.hooked: got 'yes'; allowed a valid boolean; write a valid boolean",
+        "all_to_all.hooked: got 'yes'; allowed true or false; write true or false",
     ),
 }
 
