@@ -9,6 +9,7 @@ from simulator.scenario_schema import Scenario
 from workloads.model import ModelSpec
 from workloads.routing import beta_binomial_std_range
 from workloads.schedules.table import SCHEDULES
+from workloads.zoo import n_dense_ffns, n_moe_layers
 
 _REASONABLE = {
     "batch.sequences_per_gpu": (1e-3, 1e5),
@@ -144,15 +145,12 @@ def check_for_layout_that_does_not_divide(
     if n > profile.fabric.max_devices:
         yield Fault(field="n_gpus", got=str(n), allowed=f"up to {profile.fabric.max_devices} ({profile.name}'s fabric)",
                     remedy="raise fabric.max_devices in a profile of your own")  # fmt: skip
-    experts = model.moe.n_routed_experts
-    yield from _check_divisor("layout.ep", layout.ep, {"n_gpus": n, "n_routed_experts": experts})
+    inside = {"node.n_devices": node} if n > node else {}  # part of one node may be cut as its own size allows
     yield from _check_divisor("layout.attention_tp", layout.attention_tp,
-                              {"n_gpus": n, "n_heads": model.attention.n_heads, "node.n_devices": node})  # fmt: skip
-    width = {"dense_ffn": model.dense_ffn} if model.block == "scmoe" or model.n_dense_layers else {}
-    yield from _check_divisor("layout.dense_tp", layout.dense_tp, {"n_gpus": n, "node.n_devices": node, **width})
-    if layout.ep > node and layout.ep % node:
-        yield Fault(field="layout.ep", got=str(layout.ep), allowed=f"up to {node}, or a multiple of {node}",
-                    remedy="let EP groups fill whole nodes")  # fmt: skip
+                              {"n_gpus": n, "n_heads": model.attention.n_heads, **inside})  # fmt: skip
+    width = {"dense_ffn": model.dense_ffn} if n_dense_ffns(model) else {}
+    yield from _check_divisor("layout.dense_tp", layout.dense_tp, {"n_gpus": n, **inside, **width})
+    yield from _check_ep(scenario, model, node)
     for key in ("cp", "pp"):
         if getattr(layout, key) != 1:
             yield Fault(field=f"layout.{key}", got=str(getattr(layout, key)), allowed="1",
@@ -165,6 +163,20 @@ def check_for_layout_that_does_not_divide(
     if limit and scenario.all_to_all == "low_latency" and limit < tokens:
         yield Fault(field="batch.max_dispatch_tokens", got=str(limit), allowed=f"0, or at least this batch's {tokens:g} per rank",
                     remedy="raise it, or shrink the batch")  # fmt: skip
+
+
+def _check_ep(scenario: Scenario, model: ModelSpec, node: int) -> Iterable[Fault]:
+    """EP groups hold equal shares of the experts and either fill whole nodes or share one with their like."""
+    n, ep = scenario.n_gpus, scenario.layout.ep
+    if n_moe_layers(model) == 0:
+        if ep != 1:
+            yield Fault(field="layout.ep", got=str(ep), allowed=f"1 ({model.name} has no experts)",
+                        remedy="use layout.attention_tp and layout.dense_tp")  # fmt: skip
+        return
+    yield from _check_divisor("layout.ep", ep, {"n_gpus": n, "n_routed_experts": model.moe.n_routed_experts})
+    if n > node and ep >= 1 and node % ep and ep % node:
+        yield Fault(field="layout.ep", got=str(ep), allowed=f"a divisor of {node}, or a multiple of {node}",
+                    remedy="let EP groups fill whole nodes, or nodes hold whole EP groups")  # fmt: skip
 
 
 def _check_divisor(field: str, value: int, split: dict[str, int]) -> Iterable[Fault]:

@@ -71,8 +71,10 @@ def routed_loads(step: StepSpec, tokens_R: FloatArray, part: int = 0) -> RoutedL
     """Return the loads of every MoE layer of `step` with `tokens_R` tokens of (half-)batch `part` on each rank.
 
     Layers are alike (L = 1) when expectations are asked for and popularity is not drawn anew in each layer. Popularity
-    is the same for all parts of a batch, choices are drawn for each.
+    is the same for all parts of a batch, choices are drawn for each. A model without MoE layers has one layer of zeros.
     """
+    if n_moe_layers(step.model) == 0:
+        return _no_loads(len(tokens_R))
     pmf_K = ffn_expert_distribution(step.model.moe, step.routing.ffn_experts, step.routing.zero_experts)
     sampled = step.routing.draw == "sample"
     drawn_popularity = step.routing.popularity.startswith("power_law")
@@ -92,6 +94,12 @@ def routed_loads(step: StepSpec, tokens_R: FloatArray, part: int = 0) -> RoutedL
             groups.append(_group_loads(step, counts))
         layers.append(_concatenate(groups, axis=1))
     return _concatenate(layers, axis=0)
+
+
+def _no_loads(n_ranks: int) -> RoutedLoads:
+    """Nothing is routed: no expert, no copy on any rank."""
+    names = [f.name for f in fields(RoutedLoads) if f.name != "rows_LRX"]
+    return RoutedLoads(rows_LRX=np.zeros((1, n_ranks, 0)), **{name: np.zeros((1, n_ranks)) for name in names})
 
 
 @dataclass(frozen=True, kw_only=True)
