@@ -43,7 +43,7 @@ __all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604 (names resolved by __getatt
 _EXTRA_OF = {"torch": "torch", "dask": "cluster", "distributed": "cluster", "pyarrow": "parquet"}
 
 
-def _resolve(target: str) -> Any:
+def _resolve(target: str) -> Any:  # noqa: ANN401 (whatever stands there)
     module, _, name = target.partition(":")
     try:
         return getattr(import_module(module), name)
@@ -55,7 +55,7 @@ def _resolve(target: str) -> Any:
         raise SystemExit(2) from None
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> Any:  # noqa: ANN401 (PEP 562)
     if name in _PUBLIC:
         return _resolve(_PUBLIC[name])
     message = f"module 'longsim' has no attribute {name!r}"
@@ -66,7 +66,7 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-def _late(name: str) -> Any:
+def _late(name: str) -> Any:  # noqa: ANN401 (as _resolve)
     """The look-up that commands are handed: a public name, when they need it."""
     return __version__ if name == "__version__" else _resolve(_PUBLIC[name])
 

@@ -163,7 +163,8 @@ def compare(
     with faults_to_exit_code():
         check_writable({"--report": report})
         axes = dict(_axis(text) for text in vary)
-        rows = [_compared(scenario, settings or [], dict(zip(axes, values, strict=True))) for values in product(*axes.values())]  # fmt: skip
+        chosen = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
+        rows = [_compared(scenario, settings or [], values) for values in chosen]
         answers = [answer for _, answer in rows]
         write_files(context.obj, answers, report=report, trace=None, title=f"{scenario}: {', '.join(axes)}")
         if as_json:
@@ -204,7 +205,7 @@ def _comparison_table(keys: Sequence[str], rows: Sequence[tuple[dict[str, str], 
 def _cells(answer: Answer) -> Iterator[str]:
     m = answer.metrics
     if not answer.feasible:
-        yield f"does not fit: {answer.reason}"
+        yield "does not fit"
         return
     price = m.get("usd_per_million_output_tokens", m.get("usd_per_million_input_tokens"))
     yield time_text(m["step_s"])
@@ -247,6 +248,6 @@ def demo(context: typer.Context) -> None:
 def _workload(answer: Answer) -> str:
     batch, mtp = answer.scenario["batch"], answer.scenario["mtp"]
     return (
-        f"{batch['sequences_per_gpu']:g} sequences per GPU, {batch['context_tokens']:,} tokens of context, "
+        f"{batch['sequences_per_gpu']:g} sequences per GPU, {number_text(batch['context_tokens'])} tokens of context, "
         f"{mtp['n_draft']} draft accepted at {mtp['acceptance'][0]:.0%}"
     )

@@ -1,4 +1,4 @@
-"""What every command shares: JSON on stdout, words on stderr, faults as exit codes, output paths that can be written."""
+"""What every command shares: JSON on stdout, words on stderr, faults as exit codes, paths that can be written."""
 
 import json
 import math
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 from rich.console import Console
@@ -29,8 +29,16 @@ TraceOption = Annotated[
 
 Resolve = Callable[[str], Any]  # the front door's late look-up, handed down as a command's context object
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+_PIPE_COLUMNS = 160  # nobody wraps a file or a pipe, and a table needs room
+
+
+def _console(stream: TextIO, *, stderr: bool) -> Console:
+    width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPE_COLUMNS
+    return Console(stderr=stderr, highlight=False, soft_wrap=True, width=width)
+
+
+out = _console(sys.stdout, stderr=False)
+err = _console(sys.stderr, stderr=True)
 
 
 def print_json(document: Mapping[str, Any]) -> None:
@@ -38,7 +46,7 @@ def print_json(document: Mapping[str, Any]) -> None:
     out.print(json.dumps(finite(document), indent=1, ensure_ascii=False), markup=False)
 
 
-def finite(value: Any) -> Any:
+def finite(value: object) -> object:
     """Return `value` as plain JSON data: tuples to lists, arrays' numbers to floats, infinities and NaN to null."""
     if isinstance(value, Mapping):
         return {str(key): finite(item) for key, item in value.items()}

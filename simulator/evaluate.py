@@ -30,7 +30,7 @@ def evaluate(scenario: Scenario, *, shapes: bool = False) -> Answer:
     fit = sequences_that_fit(scenario.step, limit)
     reason = _reason(scenario, memory, limit, fit)
     run = None if reason else run_scenario(scenario)
-    answer = _answer(scenario, memory, limit, fit, reason, run)
+    answer = _answer(scenario, memory, limit, fit=fit, reason=reason, run=run)
     return replace(answer, timeline=with_shapes(run)) if run and shapes else answer
 
 
@@ -48,7 +48,8 @@ def _reason(scenario: Scenario, memory: MemoryUse, limit: float, fit: int) -> st
         return ""
     largest = max(memory.items, key=lambda name: memory.items[name])
     return (
-        f"needs {memory.total_bytes / 1e9:.1f} GB per GPU of the {limit / 1e9:.1f} GB usable on {scenario.profile.name}; "
+        f"needs {memory.total_bytes / 1e9:.1f} GB per GPU of the {limit / 1e9:.1f} GB usable on "
+        f"{scenario.profile.name}; "
         f"largest item: {largest} {memory.items[largest] / 1e9:.1f} GB; {fit} sequences per GPU would fit"
     )
 
@@ -69,7 +70,7 @@ def sequences_that_fit(step: StepSpec, limit_bytes: float) -> int:
     return low
 
 
-def _answer(scenario: Scenario, memory: MemoryUse, limit: float, fit: int, reason: str, run: Run | None) -> Answer:
+def _answer(scenario: Scenario, memory: MemoryUse, limit: float, *, fit: int, reason: str, run: Run | None) -> Answer:
     base = Answer(
         name=scenario.name,
         scenario=resolved(scenario),
@@ -148,7 +149,7 @@ def assumptions_of(profile: HardwareProfile) -> Sequence[Assumption]:
     ]
 
 
-def _value_at(record: Any, path: str) -> float | str:
+def _value_at(record: Any, path: str) -> float | str:  # noqa: ANN401 (any record)
     for part in path.split("."):
         record = record[part] if isinstance(record, Mapping) else getattr(record, part)
     return record if isinstance(record, float | str) else float(record)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from simulator.simulate import Run
 from workloads.ops import FloatArray
@@ -37,9 +38,9 @@ def overlap_s(a: FloatArray, b: FloatArray) -> float:
     return float(width[_inside(a, middle) & _inside(b, middle)].sum())
 
 
-def _inside(intervals: FloatArray, times: FloatArray) -> np.ndarray:  # type: ignore[type-arg]
+def _inside(intervals: FloatArray, times: FloatArray) -> NDArray[np.bool_]:
     at = np.searchsorted(intervals[:, 0], times, side="right") - 1
-    return (at >= 0) & (times < intervals[np.maximum(at, 0), 1])
+    return np.asarray((at >= 0) & (times < intervals[np.maximum(at, 0), 1]))
 
 
 def device_times(timeline: pd.DataFrame) -> pd.DataFrame:

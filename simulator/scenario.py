@@ -83,7 +83,7 @@ def apply_setting(tables: dict[str, Any], setting: str) -> list[Fault]:
     return []
 
 
-def parse_value(text: str) -> Any:
+def parse_value(text: str) -> Any:  # noqa: ANN401 (TOML has any type)
     """Return the TOML value that `text` spells, or `text` itself where it spells none."""
     try:
         return tomllib.loads(f"value = {text}")["value"]

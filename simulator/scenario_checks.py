@@ -62,8 +62,12 @@ def check_for_absurd_numbers(scenario: Scenario) -> Iterable[Fault]:
             field="phase", got="'train'", allowed="decode, prefill", remedy="training steps are not modelled yet"
         )
     if scenario.phase == "prefill" and scenario.batch.prompt_tokens < 1:
-        yield Fault(field="batch.prompt_tokens", got=str(scenario.batch.prompt_tokens),
-                    allowed="at least 1 when phase is prefill", remedy="write the new tokens per sequence")  # fmt: skip
+        yield Fault(
+            field="batch.prompt_tokens",
+            got=str(scenario.batch.prompt_tokens),
+            allowed="at least 1 when phase is prefill",
+            remedy="write the new tokens per sequence",
+        )
     if not scenario.run.parts:
         yield Fault(field="run.parts", got="[]", allowed="layers, lm_head, mtp, sampling", remedy="name at least one")
 
@@ -81,11 +85,19 @@ def check_for_schedule_that_does_not_fit(scenario: Scenario, model: ModelSpec) -
         return
     if schedule.scmoe_only and model.block != "scmoe":
         allowed = ", ".join(name for name, s in SCHEDULES.items() if not s.scmoe_only)
-        yield Fault(field="schedule", got=repr(scenario.schedule), allowed=f"{allowed} ({model.name} has no shortcut)",
-                    remedy="choose one of these, or a ScMoE model")  # fmt: skip
+        yield Fault(
+            field="schedule",
+            got=repr(scenario.schedule),
+            allowed=f"{allowed} ({model.name} has no shortcut)",
+            remedy="choose one of these, or a ScMoE model",
+        )
     if scenario.schedule == "prefill_pairs" and scenario.phase != "prefill":
-        yield Fault(field="schedule", got="'prefill_pairs'", allowed="sequential, tbo, tbo_phased, sbo, two_stream in decode",
-                    remedy="set phase = \"prefill\" or choose a decode order")  # fmt: skip
+        yield Fault(
+            field="schedule",
+            got="'prefill_pairs'",
+            allowed="sequential, tbo, tbo_phased, sbo, two_stream in decode",
+            remedy='set phase = "prefill" or choose a decode order',
+        )
 
 
 def check_for_bad_routing(scenario: Scenario, model: ModelSpec) -> Iterable[Fault]:
@@ -93,20 +105,36 @@ def check_for_bad_routing(scenario: Scenario, model: ModelSpec) -> Iterable[Faul
     routing, ffn, top_k = scenario.routing, scenario.routing.ffn_experts, model.moe.top_k
     kind, _, argument = routing.popularity.partition(":")
     if kind not in {"balanced", "power_law", "counts"} or (kind != "balanced") != bool(argument):
-        yield Fault(field="routing.popularity", got=repr(routing.popularity),
-                    allowed="balanced, power_law:ALPHA, counts:FILE", remedy="write one of these forms")  # fmt: skip
+        yield Fault(
+            field="routing.popularity",
+            got=repr(routing.popularity),
+            allowed="balanced, power_law:ALPHA, counts:FILE",
+            remedy="write one of these forms",
+        )
     if kind == "power_law" and not (_is_number(argument) and 0.0 < float(argument) <= 10.0):
-        yield Fault(field="routing.popularity", got=repr(routing.popularity), allowed="power_law:ALPHA, 0 < ALPHA <= 10",
-                    remedy="write an exponent such as power_law:1.01")  # fmt: skip
+        yield Fault(
+            field="routing.popularity",
+            got=repr(routing.popularity),
+            allowed="power_law:ALPHA, 0 < ALPHA <= 10",
+            remedy="write an exponent such as power_law:1.01",
+        )
     if not 0.0 <= ffn.mean <= top_k:
-        yield Fault(field="routing.ffn_experts.mean", got=f"{ffn.mean:g}", allowed=f"0 (the model's own) to {top_k}",
-                    remedy="write the mean number of FFN experts per token")  # fmt: skip
+        yield Fault(
+            field="routing.ffn_experts.mean",
+            got=f"{ffn.mean:g}",
+            allowed=f"0 (the model's own) to {top_k}",
+            remedy="write the mean number of FFN experts per token",
+        )
         return
     if ffn.kind == "beta_binomial" and model.moe.n_zero_experts:
         low, high = beta_binomial_std_range(n=top_k, mean=ffn.mean or model.moe.mean_ffn_experts)
         if not low < ffn.std < high:
-            yield Fault(field="routing.ffn_experts.std", got=f"{ffn.std:g}", allowed=f"{low:.3g} to {high:.3g}, ends excluded",
-                        remedy="LongCat's published figure is 3")  # fmt: skip
+            yield Fault(
+                field="routing.ffn_experts.std",
+                got=f"{ffn.std:g}",
+                allowed=f"{low:.3g} to {high:.3g}, ends excluded",
+                remedy="LongCat's published figure is 3",
+            )
 
 
 def _is_number(text: str) -> bool:
@@ -124,14 +152,26 @@ def check_for_bad_drafts(scenario: Scenario, model: ModelSpec) -> Iterable[Fault
     if mtp.n_draft < 0 or mtp.n_draft > 16:
         yield Fault(field="mtp.n_draft", got=str(mtp.n_draft), allowed="0 to 16", remedy="write the drafts per step")
     elif heads is not None and mtp.n_draft > heads:
-        yield Fault(field="mtp.n_draft", got=str(mtp.n_draft), allowed=f"0 to {heads} ({model.name}'s draft heads)",
-                    remedy="lower it")  # fmt: skip
+        yield Fault(
+            field="mtp.n_draft",
+            got=str(mtp.n_draft),
+            allowed=f"0 to {heads} ({model.name}'s draft heads)",
+            remedy="lower it",
+        )
     if len(mtp.acceptance) < mtp.n_draft:
-        yield Fault(field="mtp.acceptance", got=str(list(mtp.acceptance)), allowed=f"{mtp.n_draft} probabilities, one per draft",
-                    remedy="write one for each position")  # fmt: skip
+        yield Fault(
+            field="mtp.acceptance",
+            got=str(list(mtp.acceptance)),
+            allowed=f"{mtp.n_draft} probabilities, one per draft",
+            remedy="write one for each position",
+        )
     if any(not 0.0 <= p <= 1.0 for p in mtp.acceptance):
-        yield Fault(field="mtp.acceptance", got=str(list(mtp.acceptance)), allowed="probabilities from 0 to 1",
-                    remedy="write shares, not per cent")  # fmt: skip
+        yield Fault(
+            field="mtp.acceptance",
+            got=str(list(mtp.acceptance)),
+            allowed="probabilities from 0 to 1",
+            remedy="write shares, not per cent",
+        )
 
 
 def check_for_layout_that_does_not_divide(
@@ -140,29 +180,49 @@ def check_for_layout_that_does_not_divide(
     """Degrees of parallelism that do not divide what they split, or leave the node where they must not."""
     layout, n, node = scenario.layout, scenario.n_gpus, profile.node.n_devices
     if n > node and n % node:
-        yield Fault(field="n_gpus", got=str(n), allowed=f"up to {node}, or a multiple of {node} ({profile.name}'s node)",
-                    remedy="use whole nodes")  # fmt: skip
+        yield Fault(
+            field="n_gpus",
+            got=str(n),
+            allowed=f"up to {node}, or a multiple of {node} ({profile.name}'s node)",
+            remedy="use whole nodes",
+        )
     if n > profile.fabric.max_devices:
-        yield Fault(field="n_gpus", got=str(n), allowed=f"up to {profile.fabric.max_devices} ({profile.name}'s fabric)",
-                    remedy="raise fabric.max_devices in a profile of your own")  # fmt: skip
+        yield Fault(
+            field="n_gpus",
+            got=str(n),
+            allowed=f"up to {profile.fabric.max_devices} ({profile.name}'s fabric)",
+            remedy="raise fabric.max_devices in a profile of your own",
+        )
     inside = {"node.n_devices": node} if n > node else {}  # part of one node may be cut as its own size allows
-    yield from _check_divisor("layout.attention_tp", layout.attention_tp,
-                              {"n_gpus": n, "n_heads": model.attention.n_heads, **inside})  # fmt: skip
+    heads = {"n_heads": model.attention.n_heads}
+    yield from _check_divisor("layout.attention_tp", layout.attention_tp, {"n_gpus": n, **heads, **inside})
     width = {"dense_ffn": model.dense_ffn} if n_dense_ffns(model) else {}
     yield from _check_divisor("layout.dense_tp", layout.dense_tp, {"n_gpus": n, **inside, **width})
     yield from _check_ep(scenario, model, node)
     for key in ("cp", "pp"):
         if getattr(layout, key) != 1:
-            yield Fault(field=f"layout.{key}", got=str(getattr(layout, key)), allowed="1",
-                        remedy="context and pipeline parallelism are not modelled yet")  # fmt: skip
+            yield Fault(
+                field=f"layout.{key}",
+                got=str(getattr(layout, key)),
+                allowed="1",
+                remedy="context and pipeline parallelism are not modelled yet",
+            )
     if layout.n_redundant_experts:
-        yield Fault(field="layout.n_redundant_experts", got=str(layout.n_redundant_experts), allowed="0",
-                    remedy="redundant experts are not modelled yet")  # fmt: skip
+        yield Fault(
+            field="layout.n_redundant_experts",
+            got=str(layout.n_redundant_experts),
+            allowed="0",
+            remedy="redundant experts are not modelled yet",
+        )
     tokens = scenario.batch.sequences_per_gpu * (1 + scenario.mtp.n_draft)
     limit = scenario.batch.max_dispatch_tokens
     if limit and scenario.all_to_all == "low_latency" and limit < tokens:
-        yield Fault(field="batch.max_dispatch_tokens", got=str(limit), allowed=f"0, or at least this batch's {tokens:g} per rank",
-                    remedy="raise it, or shrink the batch")  # fmt: skip
+        yield Fault(
+            field="batch.max_dispatch_tokens",
+            got=str(limit),
+            allowed=f"0, or at least this batch's {tokens:g} per rank",
+            remedy="raise it, or shrink the batch",
+        )
 
 
 def _check_ep(scenario: Scenario, model: ModelSpec, node: int) -> Iterable[Fault]:
@@ -170,13 +230,17 @@ def _check_ep(scenario: Scenario, model: ModelSpec, node: int) -> Iterable[Fault
     n, ep = scenario.n_gpus, scenario.layout.ep
     if n_moe_layers(model) == 0:
         if ep != 1:
-            yield Fault(field="layout.ep", got=str(ep), allowed=f"1 ({model.name} has no experts)",
-                        remedy="use layout.attention_tp and layout.dense_tp")  # fmt: skip
+            allowed = f"1 ({model.name} has no experts)"
+            yield Fault(field="layout.ep", got=str(ep), allowed=allowed, remedy="split it with attention_tp, dense_tp")
         return
     yield from _check_divisor("layout.ep", ep, {"n_gpus": n, "n_routed_experts": model.moe.n_routed_experts})
     if n > node and ep >= 1 and node % ep and ep % node:
-        yield Fault(field="layout.ep", got=str(ep), allowed=f"a divisor of {node}, or a multiple of {node}",
-                    remedy="let EP groups fill whole nodes, or nodes hold whole EP groups")  # fmt: skip
+        yield Fault(
+            field="layout.ep",
+            got=str(ep),
+            allowed=f"a divisor of {node}, or a multiple of {node}",
+            remedy="let EP groups fill whole nodes, or nodes hold whole EP groups",
+        )
 
 
 def _check_divisor(field: str, value: int, split: dict[str, int]) -> Iterable[Fault]:
@@ -200,5 +264,9 @@ def check_for_missing_precision(scenario: Scenario, profile: HardwareProfile) ->
         tables = [profile.device.peak_flops_per_s, *(getattr(profile.efficiency, family) for family in families)]
         if any(precision not in table for table in tables):
             allowed = ", ".join(sorted(set.intersection(*(set(table) for table in tables)) & {"bf16", "fp8"}))
-            yield Fault(field=field, got=repr(precision), allowed=f"{allowed} on {profile.name}",
-                        remedy="choose one of these, or add a peak and an efficiency to a profile of your own")  # fmt: skip
+            yield Fault(
+                field=field,
+                got=repr(precision),
+                allowed=f"{allowed} on {profile.name}",
+                remedy="choose one of these, or add a peak and an efficiency to a profile of your own",
+            )

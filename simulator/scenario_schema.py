@@ -129,7 +129,7 @@ def override(model: ModelSpec, overrides: Mapping[str, float | str | bool]) -> M
     return model
 
 
-def _override(record: Any, path: Sequence[str], value: object, key: str) -> Any:
+def _override(record: Any, path: Sequence[str], value: object, key: str) -> Any:  # noqa: ANN401 (any record)
     names = [f.name for f in fields(record)] if is_dataclass(record) else []
     if path[0] not in names:
         raise InputFaults([unknown_word(f"model_overrides.{key}", path[0], names)])

@@ -18,7 +18,7 @@ from simulator.engine.run import run
 from simulator.resources import Activity
 from simulator.timeline import TIMELINE_COLUMNS
 from workloads.graph import OpGraph
-from workloads.ops import COMMUNICATION_KERNELS, Op
+from workloads.ops import COMMUNICATION_KERNELS, FloatArray, Op
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,12 +88,12 @@ def with_shapes(run_: Run) -> pd.DataFrame:
     return run_.timeline.assign(shape=pd.Categorical(texts))
 
 
-def _words(words: Sequence[str], n_classes: int) -> pd.Categorical:
+def _words(words: Sequence[str], n_classes: int) -> "pd.Categorical[str]":
     codes, names = pd.factorize(np.array(words, dtype=object))
-    return pd.Categorical.from_codes(np.repeat(codes, n_classes), categories=names)
+    return pd.Categorical.from_codes(np.repeat(codes, n_classes), categories=pd.Index(names.astype(str)))
 
 
-def _bytes_of(op: Op, cost: Cost) -> np.ndarray:  # type: ignore[type-arg]
+def _bytes_of(op: Op, cost: Cost) -> FloatArray:
     """Payload sent by a communication op, HBM bytes of a compute op."""
     if op.work.kernel in COMMUNICATION_KERNELS:
         return np.asarray(sum(cost.sent_bytes.values(), np.zeros_like(op.work.flops_C)))

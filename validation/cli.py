@@ -29,11 +29,15 @@ def validate(
 
 
 def _show(document: Mapping[str, Any]) -> None:
-    table = Table("id", "what", "predicted", "reference", "unit", "error", "bar", "verdict")
+    table = Table("id")
+    for name in ("predicted", "reference"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("unit", "error", "verdict", "what"):
+        table.add_column(name, justify="right" if name == "error" else "left", no_wrap=name != "what")
     for row in document["rows"]:
         table.add_row(
-            row["id"], row["what"], f"{row['predicted']:.6g}", f"{row['reference']:.6g}", row["unit"],
-            f"{row['rel_error']:+.2%}", f"{row['tolerance']:.1%}", "ok" if row["ok"] else "[red]missed[/red]",
+            row["id"], f"{row['predicted']:.6g}", f"{row['reference']:.6g}", row["unit"], f"{row['rel_error']:+.2%}",
+            "ok" if row["ok"] else f"[red]missed {row['tolerance']:g}[/red]", row["what"],
         )  # fmt: skip
     out.print(table)
     for note in document["notes"]:

@@ -51,8 +51,9 @@ class RoutingSpec:
 @dataclass(frozen=True, kw_only=True)
 class Precision:
     """Number formats. `weights`: dense FFN and experts; `attention_weights`: attention projections; `attention`: the
-    arithmetic of the attention core; `kv`: the cache; `dispatch`, `combine`: payloads of the two all-to-alls: "fp8" travels with a 4-byte scale per 128
-    values and a 16-byte header (DeepEP, low-latency kernels), "fp8_bare" is one byte per value as closed forms count it."""
+    arithmetic of the attention core; `kv`: the cache; `dispatch`, `combine`: payloads of the two all-to-alls: "fp8"
+    travels with a 4-byte scale per 128 values and a 16-byte header (DeepEP, low-latency kernels), "fp8_bare" is one
+    byte per value as closed forms count it."""
 
     weights: PrecisionName = "fp8"
     attention_weights: PrecisionName = "fp8"

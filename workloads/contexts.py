@@ -6,6 +6,7 @@ R ranks, G attention groups (of attention_tp ranks), S sequences per group.
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -62,7 +63,7 @@ def rank_batches(step: StepSpec, contexts_GS: FloatArray | None, n_parts: int) -
     n_sequences = step.batch.sequences_per_gpu * tp if contexts_GS is None else float(contexts_GS.shape[1])
     bounds = _cuts(n_sequences, n_parts)
     parts = []
-    for low, high in zip(bounds, bounds[1:], strict=False):
+    for low, high in pairwise(bounds):
         context_G = np.full(step.n_gpus // tp, (high - low) * step.batch.context_tokens)
         if contexts_GS is not None:
             context_G = contexts_GS[:, int(low) : int(high)].sum(axis=1)

@@ -64,7 +64,7 @@ def _popularity(step: StepSpec, n_tokens: float, rng: np.random.Generator) -> Fl
     if kind == "power_law":
         return power_law(n, float(argument), max(0.8 * n_tokens, 2.0), rng)
     counts_N = read_counts(argument, n)
-    return counts_N / counts_N.sum()
+    return np.asarray(counts_N / counts_N.sum())
 
 
 def routed_loads(step: StepSpec, tokens_R: FloatArray, part: int = 0) -> RoutedLoads:
@@ -176,13 +176,9 @@ def _sampled_counts(
 def _touched(source_T: IntArray, token: IntArray, group: IntArray, n_sources: int, n_groups: int) -> FloatArray:
     seen = np.zeros(len(source_T) * n_groups, dtype=bool)
     seen[token * n_groups + group] = True
-    seen_TG = seen.reshape(len(source_T), n_groups)
-    touched_SG = np.zeros((n_sources, n_groups))
-    occupied = np.bincount(source_T, minlength=n_sources) > 0
-    starts = np.searchsorted(source_T, np.arange(n_sources)[occupied])
-    if len(source_T):
-        touched_SG[occupied] = np.add.reduceat(seen_TG, starts, axis=0, dtype=float)
-    return touched_SG
+    pairs = np.flatnonzero(seen)
+    counted = np.bincount(source_T[pairs // n_groups] * n_groups + pairs % n_groups, minlength=n_sources * n_groups)
+    return counted.reshape(n_sources, n_groups).astype(float)
 
 
 def _group_loads(step: StepSpec, counts: _Counts) -> RoutedLoads:

@@ -10,7 +10,7 @@ from workloads.loads import RoutedLoads, routed_loads
 from workloads.lowering.ends import draft_heads, embedding, lm_head, sampling
 from workloads.lowering.layers import lower_layers
 from workloads.lowering.view import View, classify, view
-from workloads.schedules.build import GraphBuilder
+from workloads.schedules.build import Deps, GraphBuilder
 from workloads.schedules.table import SCHEDULES
 from workloads.step import StepSpec
 
@@ -29,7 +29,7 @@ def lower(step: StepSpec, schedule: str) -> OpGraph:
     all_loads = _together(loads)
     classes = classify(step, [*batches, whole], loads)
     suffixes = ["@a", "@b"] if plan.n_parts == 2 else [""]
-    views = [view(step, classes, b, l, s) for b, l, s in zip(batches, loads, suffixes, strict=True)]
+    views = [view(step, classes, b, load, s) for b, load, s in zip(batches, loads, suffixes, strict=True)]
     build = GraphBuilder()
     _place(build, schedule, views, view(step, classes, whole, all_loads, ""))
     return OpGraph(ops=build.ops, rank_C=classes.rank_C, n_alike_C=classes.n_alike_C, expert_rows_LR=all_loads.rows_LR)
@@ -46,7 +46,8 @@ def _together(loads: Sequence[RoutedLoads]) -> RoutedLoads:
 
 
 def _place(build: GraphBuilder, schedule: str, views: Sequence[View], whole: View) -> None:
-    step, after = whole.step, ()
+    step = whole.step
+    after: Deps = ()
     if "layers" in step.parts:
         after = build.chain(embedding(whole), stream="main", layer=-1, after=after)
         after = SCHEDULES[schedule].place(build, [lower_layers(v) for v in views], after)

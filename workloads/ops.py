@@ -19,6 +19,7 @@ Kernel = Literal[
     "all_gather", "reduce_scatter", "all_reduce",
 ]  # fmt: skip
 Distance = Literal["node", "remote"]
+BytesByDistance = Mapping[Distance, FloatArray]
 
 COMMUNICATION_KERNELS = frozenset(
     {
@@ -37,8 +38,8 @@ class Traffic:
     `n_hops`: messages in sequence that the algorithm needs (latency is paid that often).
     """
 
-    sent_C: Mapping[Distance, FloatArray]
-    received_C: Mapping[Distance, FloatArray]
+    sent_C: BytesByDistance
+    received_C: BytesByDistance
     local_C: FloatArray
     group_C: IntArray
     n_hops: int = 1

@@ -23,10 +23,8 @@ def power_law(n_experts: int, alpha: float, largest: float, rng: np.random.Gener
     The rule that aiconfigurator's MoE tables use (alpha 1.01 matched DeepSeek-V3, 1.2 Qwen3-235B).
     """
     u_N = rng.random(n_experts)
-    if alpha == 1.0:
-        x_N = largest**u_N
-    else:
-        x_N = (1.0 + u_N * (largest ** (1.0 - alpha) - 1.0)) ** (1.0 / (1.0 - alpha))
+    tail = 1.0 - alpha
+    x_N = largest**u_N if tail == 0.0 else (1.0 + u_N * (largest**tail - 1.0)) ** (1.0 / tail)
     return np.asarray(x_N / x_N.sum())
 
 

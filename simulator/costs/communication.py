@@ -10,7 +10,7 @@ import numpy as np
 
 from simulator.costs.cost import Cost, Machine, finish_cost
 from simulator.resources import Demand
-from workloads.ops import FloatArray, Traffic, Work
+from workloads.ops import BytesByDistance, Distance, FloatArray, Traffic, Work
 
 NODE_COLLECTIVE_SMS = 4  # thread blocks of the NVLS all-gather and reduce-scatter (LongCat-Flash report, section 5.1)
 
@@ -51,7 +51,7 @@ def _flight(work: Work, machine: Machine) -> Cost:
     """
     rules, traffic = machine.profile.all_to_all, _traffic(work)
     nic_only = rules.low_latency_tiers == "nic" and not machine.one_node
-    sent, received = dict(traffic.sent_C), dict(traffic.received_C)
+    sent, received = traffic.sent_C, traffic.received_C
     local_C = traffic.local_C if rules.counts_local_copies else np.zeros_like(traffic.local_C)
     if nic_only:
         sent = {"remote": sent["node"] + sent["remote"] + local_C}
@@ -72,7 +72,7 @@ def _flight(work: Work, machine: Machine) -> Cost:
 def _normal(work: Work, machine: Machine) -> Cost:
     """One kernel that holds its SMs throughout; both tiers move at once, the slower one and its latency decide."""
     traffic, sms = _traffic(work), machine.profile.all_to_all.normal_sms
-    sent, received = dict(traffic.sent_C), dict(traffic.received_C)
+    sent, received = traffic.sent_C, traffic.received_C
     demand = Demand(
         latency_s_C=np.full_like(work.flops_C, machine.launch_gap_s),
         sm_s_C=np.zeros_like(work.flops_C),
@@ -96,10 +96,10 @@ def _node_collective(work: Work, machine: Machine) -> Cost:
         group_C=traffic.group_C,
         tail_latency_s=machine.profile.tiers["nvlink"].latency_s * traffic.n_hops,
     )
-    return _on_links(work, machine, demand, dict(traffic.sent_C))
+    return _on_links(work, machine, demand, traffic.sent_C)
 
 
-_TIER = {"node": "nvlink", "remote": "nic"}
+_TIER: Mapping[Distance, str] = {"node": "nvlink", "remote": "nic"}
 
 
 def _traffic(work: Work) -> Traffic:
@@ -107,18 +107,18 @@ def _traffic(work: Work) -> Traffic:
     return work.traffic
 
 
-def _link_bytes(sent: Mapping[str, FloatArray], received: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+def _link_bytes(sent: BytesByDistance, received: BytesByDistance) -> dict[str, FloatArray]:
     amounts = {f"{_TIER[distance]}.egress": bytes_C for distance, bytes_C in sent.items()}
     amounts |= {f"{_TIER[distance]}.ingress": bytes_C for distance, bytes_C in received.items()}
     return {name: bytes_C for name, bytes_C in amounts.items() if np.any(bytes_C > 0.0)}
 
 
-def _latency_s(sent: Mapping[str, FloatArray], machine: Machine) -> float:
+def _latency_s(sent: BytesByDistance, machine: Machine) -> float:
     used = [_TIER[distance] for distance, bytes_C in sent.items() if np.any(bytes_C > 0.0)]
     return max((machine.profile.tiers[tier].latency_s for tier in used), default=0.0)
 
 
-def _on_links(work: Work, machine: Machine, demand: Demand, sent: Mapping[str, FloatArray]) -> Cost:
+def _on_links(work: Work, machine: Machine, demand: Demand, sent: BytesByDistance) -> Cost:
     used = {_TIER[distance]: bytes_C for distance, bytes_C in sent.items() if np.any(bytes_C > 0.0)}
     tier = "nic" if "nic" in used else "nvlink"
     cost = finish_cost(machine, work, demand, tier=tier, latency_figure=f"tiers.{tier}.latency_s")

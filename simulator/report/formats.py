@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 _TIME_UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 _PREFIXES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 ABSENT = "–"
+_DUST_S = 1e-12
 
 
 def number_text(value: float) -> str:
@@ -31,8 +32,8 @@ def _scaled_text(value: float, units: tuple[tuple[float, str], ...], suffix: str
 
 
 def time_text(seconds: float) -> str:
-    """`seconds` [s] in s, ms, µs or ns: 28.6 ms."""
-    return "0 s" if seconds == 0 else _scaled_text(seconds, _TIME_UNITS, "")
+    """`seconds` [s] in s, ms, µs or ns: 28.6 ms; below a picosecond it is rounding, not time: 0 s."""
+    return "0 s" if abs(seconds) < _DUST_S else _scaled_text(seconds, _TIME_UNITS, "")
 
 
 def bytes_text(n_bytes: float) -> str:
@@ -55,10 +56,12 @@ def share_text(share: float) -> str:
 
 
 def money_text(dollars: float) -> str:
-    """`dollars` [$], cents from one dollar on: $0.147, $2.00."""
+    """`dollars` [$], cents from one dollar on, below it three significant digits: $2.00, $0.100."""
     if not math.isfinite(dollars):
         return ABSENT
-    return f"${dollars:,.2f}" if abs(dollars) >= 1 else f"${number_text(dollars)}"
+    if abs(dollars) >= 1 or dollars == 0:
+        return f"${dollars:,.2f}"
+    return f"${dollars:#.3g}" if abs(dollars) >= 1e-4 else f"${dollars:.3g}"
 
 
 def signed(text: Callable[[float], str], value: float) -> str:

@@ -16,6 +16,7 @@ _SOURCE_WORDS = {
     "assumed": "assumptions",
 }
 _N_KINDS_NAMED = 4
+_EVEN = 1.005  # what rounds to 1.00 times the mean
 
 
 def headline(answer: Answer) -> str:
@@ -118,7 +119,7 @@ def _communication(answer: Answer) -> Iterator[str]:
         else ""
     )
     wait_s = _value(answer, "wait_s")
-    waiting = f"; it waits {time_text(wait_s)} for other ranks" if wait_s is not None else ""
+    waiting = "" if wait_s is None else f"; it waits {time_text(wait_s)} for other ranks"
     yield (
         f"A device communicates for {time_text(comm_s)} of each step, "
         f"{time_text(exposed_s)} of it with nothing computed beside{worst}{waiting}."
@@ -127,7 +128,11 @@ def _communication(answer: Answer) -> Iterator[str]:
 
 def _imbalance(answer: Answer) -> Iterator[str]:
     imbalance = _value(answer, "load_imbalance")
-    if imbalance is not None:
+    if imbalance is None:
+        return
+    if imbalance < _EVEN:
+        yield "Routed tokens are spread evenly over the ranks."
+    else:
         yield f"The most loaded rank gets {number_text(imbalance)} times the mean of routed tokens."
 
 

@@ -145,7 +145,7 @@ def left_out() -> Iterator[dict[str, str]]:
         ("a plain two-batch order in place of the phased one", deepseek, ["schedule=tbo"]),
         ("a plain two-batch order in place of the phased one", qwen, ["schedule=tbo"]),
         ("real links inside the node (H800 machine, all collectives counted)", qwen, ["machine=h800_sxm"]),
-        ("real kernels, launch gaps and contention (H800 machine)", longcat, ["machine=h800_sxm", "run.contention=true"]),
+        ("real kernels, launch gaps, contention (H800 machine)", longcat, ["machine=h800_sxm", "run.contention=true"]),
     )  # fmt: skip
     for what, name, settings in cases:
         step = _step_s(name, settings)

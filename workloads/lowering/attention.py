@@ -54,11 +54,12 @@ def _mla(view: View, name: str, a: MlaSpec) -> AttentionBlock:
     qk_dim, latent = a.qk_nope_head_dim + a.qk_rope_head_dim, a.kv_lora_rank + a.qk_rope_head_dim
     down = a.q_lora_rank + latent
     q_input = a.q_lora_rank or model.hidden
+    rope = heads * a.qk_rope_head_dim + latent
     prepare = [
         gemm(view, f"{name}.qkv_a", "attention", rows_C=rows_C, n=down, k=model.hidden, precision=weights),
         elementwise(view, f"{name}.lora_norm", "attention", bytes_C=rows_C * down * 4.0),
         gemm(view, f"{name}.q_b", "attention", rows_C=rows_C, n=heads * qk_dim, k=q_input, precision=weights),
-        elementwise(view, f"{name}.rope_cache", "attention", bytes_C=rows_C * (heads * a.qk_rope_head_dim + latent) * 4.0),
+        elementwise(view, f"{name}.rope_cache", "attention", bytes_C=rows_C * rope * 4.0),
     ]  # fmt: skip
     out = gemm(view, f"{name}.o", "attention", rows_C=rows_C, n=model.hidden, k=heads * a.v_head_dim, precision=weights)
     if view.step.phase == "prefill":

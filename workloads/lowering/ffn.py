@@ -33,7 +33,7 @@ class FfnBlock:
 
 
 def dense_ffn(view: View, name: str) -> FfnBlock:
-    """Return the dense FFN split over `dense_tp` ranks: all-gather of tokens, its share of the width, reduce-scatter."""
+    """Return the dense FFN over `dense_tp` ranks: all-gather of tokens, its share of the width, reduce-scatter."""
     step, tp = view.step, view.step.layout.dense_tp
     shard_C = stream_bytes(view)
 

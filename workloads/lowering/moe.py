@@ -12,7 +12,7 @@ import numpy as np
 from workloads.lowering.kernels import elementwise, gemm
 from workloads.lowering.view import View
 from workloads.memory import ROUTER_WEIGHT_BYTES, WEIGHT_BYTES
-from workloads.ops import FloatArray, Traffic, Work
+from workloads.ops import BytesByDistance, FloatArray, Kernel, Traffic, Work
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +102,11 @@ def _local(view: View) -> AllToAllPhases:
 def _low_latency(view: View, at: int, kind: str, payload: float, *, back: bool) -> AllToAllPhases:
     """One copy per chosen expert; combine sends back what dispatch brought."""
     loads = view.loads
-    sent = {"node": loads.sent_node_LR[at] * payload, "remote": loads.sent_remote_LR[at] * payload}
-    received = {"node": loads.received_node_LR[at] * payload, "remote": loads.received_remote_LR[at] * payload}
+    sent: BytesByDistance = {"node": loads.sent_node_LR[at] * payload, "remote": loads.sent_remote_LR[at] * payload}
+    received: BytesByDistance = {
+        "node": loads.received_node_LR[at] * payload,
+        "remote": loads.received_remote_LR[at] * payload,
+    }
     local_C = loads.local_LR[at] * payload
     if back:
         sent, received = received, sent
@@ -121,8 +124,11 @@ def _low_latency(view: View, at: int, kind: str, payload: float, *, back: bool) 
 def _normal(view: View, at: int, kind: str, payload: float, *, back: bool) -> AllToAllPhases:
     """One copy per destination node over the NIC, forwarded inside the node over NVLink."""
     loads = view.loads
-    sent = {"node": loads.nvlink_sent_LR[at] * payload, "remote": loads.nic_sent_LR[at] * payload}
-    received = {"node": loads.nvlink_received_LR[at] * payload, "remote": loads.nic_received_LR[at] * payload}
+    sent: BytesByDistance = {"node": loads.nvlink_sent_LR[at] * payload, "remote": loads.nic_sent_LR[at] * payload}
+    received: BytesByDistance = {
+        "node": loads.nvlink_received_LR[at] * payload,
+        "remote": loads.nic_received_LR[at] * payload,
+    }
     if back:
         sent, received = received, sent
     traffic = Traffic(sent_C=sent, received_C=received, local_C=view.zeros_C, group_C=view.classes.group_C["ep"])
@@ -132,7 +138,13 @@ def _normal(view: View, at: int, kind: str, payload: float, *, back: bool) -> Al
 
 
 def _phase(
-    view: View, kind: str, phase: str, *, bytes_C: FloatArray, traffic: Traffic | None = None, kernel: str = ""
+    view: View,
+    kind: str,
+    phase: str,
+    *,
+    bytes_C: FloatArray,
+    traffic: Traffic | None = None,
+    kernel: Kernel | None = None,
 ) -> Work:
     return Work(
         name=f"{kind}.{phase}" if phase else kind,

@@ -26,7 +26,7 @@ class RankClasses:
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """One (half-)batch of a step for lowering: amounts per class, loads per layer and class; `suffix` names the half."""
+    """A (half-)batch of a step for lowering: amounts per class, loads per layer and class; `suffix` names the half."""
 
     step: StepSpec
     classes: RankClasses
@@ -50,7 +50,8 @@ def classify(step: StepSpec, batches: Sequence[RankBatch], loads: Sequence[Route
 
     Colours are refined until stable, so that simulating one rank per class gives the times of all of them.
     """
-    signature_RF = np.column_stack([_columns(b, step.n_gpus) for b in (*batches, *loads)])
+    parts: Sequence[RankBatch | RoutedLoads] = [*batches, *loads]
+    signature_RF = np.column_stack([_columns(part, step.n_gpus) for part in parts])
     color_R = _recolor(signature_RF)
     while True:
         finer_R, group_RG = _refine(step, color_R)

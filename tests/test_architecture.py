@@ -1,0 +1,116 @@
+"""The layers of the house (docs/design.md, section 2), high to low; names joined by | are strangers to each other."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from architecture_rules import Rules, faults
+
+ROOT = Path(__file__).parent.parent
+
+HOUSE = Rules(
+    packages=("simulator", "hw_profiles", "workloads", "validation"),
+    layers=(
+        "longsim",
+        "validation.cli | simulator.cli",
+        "simulator.console",
+        "validation.suites",
+        "simulator.report",
+        "simulator.evaluate",
+        "simulator.scenario",
+        "simulator.scenario_checks",
+        "simulator.scenario_schema",
+        "simulator.answer | simulator.metrics | simulator.bounds | simulator.critical_path",
+        "simulator.simulate",
+        "simulator.demands",
+        "simulator.costs | simulator.engine",
+        "simulator.resources | simulator.timeline",
+        "workloads.lower",
+        "workloads.schedules",
+        "workloads.lowering",
+        "workloads.loads | workloads.memory",
+        "workloads.contexts | workloads.routing | workloads.routing_counts | workloads.zoo | workloads.hf_config",
+        "workloads.step | workloads.graph",
+        "workloads.ops | workloads.model | workloads.batch | workloads.layout | workloads.config_keys",
+        "hw_profiles.loader",
+        "hw_profiles.checks | hw_profiles.provenance | hw_profiles.shape | hw_profiles.topology",
+        "hw_profiles.schema | hw_profiles.faults",
+    ),
+    blind=(("workloads", "hw_profiles"), ("simulator", "validation"), ("simulator.engine", "simulator.costs")),
+    only_in={
+        "torch": ("workloads.layers", "validation.measure", "validation.studies"),
+        "scipy": ("hw_profiles.fits", "validation"),
+        "simpy": ("simulator",),
+        "plotly": ("simulator.report",),
+        "typer": ("longsim", "simulator.cli", "simulator.console", "validation.cli"),
+        "rich": ("simulator.cli", "simulator.console", "validation.cli"),
+    },
+    late=("longsim",),
+)
+
+
+def test_the_house_stands_as_designed():
+    assert faults(ROOT, HOUSE) == []
+
+
+def test_every_line_of_the_layers_names_something_that_exists():
+    for unit in HOUSE.level_of:
+        path = ROOT.joinpath(*unit.split("."))
+        assert path.is_dir() or path.with_suffix(".py").is_file(), unit
+
+
+TOY = Rules(
+    packages=("house",), layers=("door", "house.roof", "house.wall_a | house.wall_b", "house.floor"),
+    blind=(("house.wall_a", "house.floor.cellar"),), only_in={"torch": ("house.floor",)}, late=("door",),
+)  # fmt: skip
+SOUND = {
+    "door": "from importlib import import_module\nimport_module('house.roof')\n",
+    "house/__init__": "",
+    "house/roof": "import house.wall_a\nfrom house import wall_b\n",
+    "house/wall_a": "from house.floor import deep\n",
+    "house/wall_b": "",
+    "house/floor/__init__": "",
+    "house/floor/deep": "import torch\nfrom house.floor.cellar import wine\n",
+    "house/floor/cellar": "wine = 1\n",
+}
+LONG_FUNCTION = "def long():\n" + "    x = 1\n" * 50
+PLANTED = {
+    "an upward import": ("house/floor/deep", "from house.roof import x\n", "house.floor.deep imports house.roof"),
+    "a neighbour": ("house/wall_a", "import house.wall_b\n", "house.wall_a imports house.wall_b, which is not below"),
+    "a cycle": ("house/floor/cellar", "import house.floor.deep\n", "a cycle: house.floor."),
+    "an import in a function": ("house/roof", "def f():\n    import os\n", "house.roof:2: an import inside a function"),
+    "a relative import": ("house/roof", "from . import wall_a\n", "house.roof:1: a relative import"),
+    "a star import": ("house/roof", "from house.wall_a import *\n", "house.roof:1: a star import"),
+    "no line": ("house/attic", "", "house.attic stands on no line of the layers"),
+    "a busy __init__": ("house/__init__", "import house.roof\n", "house: a package's __init__ imports nothing"),
+    "torch in the wrong place": ("house/roof", "import torch.nn\n", "house.roof imports torch, which belongs in "),
+    "a blind eye opened": ("house/wall_a", "import house.floor.cellar\n", "house.wall_a knows nothing of house"),
+    "a late import": ("house/roof", "import importlib\nimportlib.import_module('os')\n", "house.roof:2: a late import"),
+    "a print": ("house/roof", "print('hello')\n", "house.roof:1: a print"),
+    "a long file": ("house/roof", "x = 1\n" * 301, "house.roof: 301 lines; at most 300"),
+    "a long function": ("house/roof", LONG_FUNCTION, "house.roof.long: 51 lines; at most 50"),
+}  # fmt: skip
+
+
+def build(root, files):
+    for name, text in files.items():
+        path = root / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def test_a_sound_tree_has_no_faults(tmp_path):
+    build(tmp_path, SOUND)
+    assert faults(tmp_path, TOY) == []
+
+
+@pytest.mark.parametrize("planted", PLANTED)
+def test_a_planted_fault_is_found(tmp_path, planted):
+    file, text, fault = PLANTED[planted]
+    build(tmp_path, {**SOUND, file: text})
+    assert any(fault in found for found in faults(tmp_path, TOY)), faults(tmp_path, TOY)
+
+
+def test_a_module_that_may_print_may_print(tmp_path):
+    build(tmp_path, {**SOUND, "house/roof": "print('hello')\n"})
+    assert faults(tmp_path, replace(TOY, prints=("house.roof",))) == []
