@@ -111,7 +111,7 @@ def find_model(name_or_path: str) -> ModelSpec:
         path = path.expanduser()
         found = path.exists()
     if not found:
-        if path.suffix != ".json" and len(path.parts) == 1:
+        if not name_or_path.endswith(".json") and "/" not in name_or_path:
             raise InputFaults([unknown_word("model", name_or_path, list(ZOO))])
         allowed = f"a {CONFIG_FILE}, its directory, or one of {', '.join(sorted(ZOO))}"
         raise InputFaults([Fault(field="model", got=f"{name_or_path!r}, where no file is", allowed=allowed,

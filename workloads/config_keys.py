@@ -93,4 +93,6 @@ class ConfigKeys:
             raise ConfigFaults(self.faults)
 
     def _fault(self, field: str, got: str, allowed: str, remedy: str) -> None:
-        self.faults.append(ConfigFault(field=field, got=got, allowed=allowed, remedy=remedy))
+        fault = ConfigFault(field=field, got=got, allowed=allowed, remedy=remedy)
+        if fault not in self.faults:  # a key may be read twice
+            self.faults.append(fault)

@@ -63,7 +63,7 @@ def _family(config: Mapping[str, Any]) -> str:
     if family is None:
         got = repr(config.get("model_type")) + (f" ({', '.join(map(str, names))})" if names else "")
         allowed = ", ".join(sorted(FAMILIES))
-        remedy = "use a config of one of these families, or describe the model with model_overrides of one in the zoo"
+        remedy = "use a config of one of these families, or model_overrides on a model of the zoo"
         raise ConfigFaults([ConfigFault(field="model_type", got=got, allowed=allowed, remedy=remedy)])
     return family
 
