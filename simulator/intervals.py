@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from simulator.simulate import Run
+from workloads.ops import FloatArray
 
 N_SAMPLES = 512
 NORMAL_90 = 1.2815515655446004  # the 90 % quantile of the standard normal
@@ -39,17 +40,18 @@ def step_interval_s(run: Run, path: pd.DataFrame, *, seed: int) -> tuple[float, 
     return min(float(low_s), makespan), max(float(high_s), makespan)
 
 
-def _factors(logs: list[tuple[float, float]], extrapolated: list[bool], seed: int) -> "np.ndarray":  # type: ignore[type-arg]
+def _factors(logs: list[tuple[float, float]], extrapolated: list[bool], seed: int) -> FloatArray:
     """Factors on time, (S, K): lognormal with these 10 and 90 % quantiles, wider where extrapolated."""
     rng = np.random.default_rng([seed, 3])
     low_K, high_K = np.array(logs).T
     spread_K = (high_K - low_K) / 2.0 / NORMAL_90 * np.where(extrapolated, EXTRAPOLATION, 1.0)
-    return np.exp((low_K + high_K) / 2.0 + spread_K * rng.standard_normal((N_SAMPLES, len(logs))))
+    return np.asarray(np.exp((low_K + high_K) / 2.0 + spread_K * rng.standard_normal((N_SAMPLES, len(logs)))))
 
 
 def intervals(metrics: dict[str, float], low_s: float, high_s: float) -> dict[str, tuple[float, float]]:
     """Return (low, high) of every metric that is proportional to the step's time or to its inverse."""
-    step_s, found = metrics["step_s"], {}
+    step_s = metrics["step_s"]
+    found: dict[str, tuple[float, float]] = {}
     for name in ("step_s", "tpot_s", "usd_per_million_output_tokens", "usd_per_million_input_tokens"):
         if name in metrics:
             found[name] = (metrics[name] * low_s / step_s, metrics[name] * high_s / step_s)

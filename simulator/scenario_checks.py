@@ -11,7 +11,7 @@ from workloads.choices import load_trace
 from workloads.model import ModelSpec
 from workloads.routing import beta_binomial_std_range
 from workloads.schedules.table import SCHEDULES
-from workloads.zoo import n_moe_layers
+from workloads.zoo import n_dense_ffns, n_moe_layers
 
 _REASONABLE = {
     "batch.sequences_per_gpu": (1e-3, 1e5),
@@ -102,7 +102,8 @@ def check_for_bad_routing(scenario: Scenario, model: ModelSpec) -> Iterable[Faul
     kind, _, argument = routing.popularity.partition(":")
     if kind not in {"balanced", "power_law", "counts", "trace"} or (kind != "balanced") != bool(argument):
         yield Fault(field="routing.popularity", got=repr(routing.popularity),
-                    allowed="balanced, power_law:ALPHA, counts:FILE, trace:FILE", remedy="write one of these forms")  # fmt: skip
+                    allowed="balanced, power_law:ALPHA, counts:FILE, trace:FILE",
+                    remedy="write one of these forms")  # fmt: skip
     elif kind == "power_law" and not (_is_number(argument) and 0.0 < float(argument) <= 10.0):
         allowed = "power_law:ALPHA, 0 < ALPHA <= 10"
         yield Fault(field="routing.popularity", got=repr(routing.popularity), allowed=allowed,
@@ -193,15 +194,12 @@ def check_for_layout_that_does_not_divide(
     if n > profile.fabric.max_devices:
         yield Fault(field="n_gpus", got=str(n), allowed=f"up to {profile.fabric.max_devices} ({profile.name}'s fabric)",
                     remedy="raise fabric.max_devices in a profile of your own")  # fmt: skip
-    experts = model.moe.n_routed_experts
-    yield from _check_divisor("layout.ep", layout.ep, {"n_gpus": n, "n_routed_experts": experts})
-    yield from _check_divisor("layout.attention_tp", layout.attention_tp,
-                              {"n_gpus": n, "n_heads": model.attention.n_heads, "node.n_devices": node})  # fmt: skip
-    width = {"dense_ffn": model.dense_ffn} if model.block == "scmoe" or model.n_dense_layers else {}
-    yield from _check_divisor("layout.dense_tp", layout.dense_tp, {"n_gpus": n, "node.n_devices": node, **width})
-    if layout.ep > node and layout.ep % node:
-        yield Fault(field="layout.ep", got=str(layout.ep), allowed=f"up to {node}, or a multiple of {node}",
-                    remedy="let EP groups fill whole nodes")  # fmt: skip
+    inside = {"node.n_devices": node} if n > node else {}  # part of one node may be cut as its own size allows
+    heads = {"n_heads": model.attention.n_heads}
+    yield from _check_divisor("layout.attention_tp", layout.attention_tp, {"n_gpus": n, **heads, **inside})
+    width = {"dense_ffn": model.dense_ffn} if n_dense_ffns(model) else {}
+    yield from _check_divisor("layout.dense_tp", layout.dense_tp, {"n_gpus": n, **inside, **width})
+    yield from _check_ep(scenario, model, node)
     for key in ("cp", "pp"):
         if getattr(layout, key) != 1:
             yield Fault(field=f"layout.{key}", got=str(getattr(layout, key)), allowed="1",
@@ -215,6 +213,24 @@ def check_for_layout_that_does_not_divide(
         allowed = f"0, or at least this batch's {tokens:g} per rank"
         yield Fault(field="batch.max_dispatch_tokens", got=str(limit), allowed=allowed,
                     remedy="raise it, or shrink the batch")  # fmt: skip
+
+
+def _check_ep(scenario: Scenario, model: ModelSpec, node: int) -> Iterable[Fault]:
+    """EP groups hold equal shares of the experts and either fill whole nodes or share one with their like."""
+    n, ep = scenario.n_gpus, scenario.layout.ep
+    if n_moe_layers(model) == 0:
+        if ep != 1:
+            allowed = f"1 ({model.name} has no experts)"
+            yield Fault(field="layout.ep", got=str(ep), allowed=allowed, remedy="split it with attention_tp, dense_tp")
+        return
+    yield from _check_divisor("layout.ep", ep, {"n_gpus": n, "n_routed_experts": model.moe.n_routed_experts})
+    if n > node and ep >= 1 and node % ep and ep % node:
+        yield Fault(
+            field="layout.ep",
+            got=str(ep),
+            allowed=f"a divisor of {node}, or a multiple of {node}",
+            remedy="let EP groups fill whole nodes, or nodes hold whole EP groups",
+        )
 
 
 def _check_divisor(field: str, value: int, split: dict[str, int]) -> Iterable[Fault]:

@@ -36,9 +36,11 @@ HOUSE = Rules(
         "workloads.lowering",
         "workloads.loads | workloads.memory",
         "workloads.choices",
-        "workloads.contexts | workloads.routing | workloads.routing_counts | workloads.zoo | workloads.layers",
+        "workloads.contexts | workloads.routing | workloads.routing_counts | workloads.zoo | workloads.layers"
+        " | workloads.hf_config",
         "workloads.step | workloads.graph",
-        "workloads.ops | workloads.model | workloads.batch | workloads.layout | workloads.routing_trace",
+        "workloads.ops | workloads.model | workloads.batch | workloads.layout | workloads.routing_trace"
+        " | workloads.config_keys",
         "hw_profiles.loader | hw_profiles.fits",
         "hw_profiles.fitted",
         "hw_profiles.curves",

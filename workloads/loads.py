@@ -58,8 +58,10 @@ def routed_loads(step: StepSpec, tokens_R: FloatArray, part: int = 0) -> RoutedL
     """Return the loads of every MoE layer of `step` with `tokens_R` tokens of (half-)batch `part` on each rank.
 
     Layers are alike (L = 1) when expectations are asked for and popularity is not drawn anew in each layer. Popularity
-    is the same for all parts of a batch, choices are drawn for each.
+    is the same for all parts of a batch, choices are drawn for each. A model without MoE layers has one layer of zeros.
     """
+    if n_moe_layers(step.model) == 0:
+        return _no_loads(len(tokens_R))
     kind, _, argument = step.routing.popularity.partition(":")
     alike = step.routing.draw == "mean" and kind in {"balanced", "counts"}
     popularity_rng, choice_rng = np.random.default_rng([step.seed, 1]), np.random.default_rng([step.seed, 2, part])
@@ -75,6 +77,12 @@ def routed_loads(step: StepSpec, tokens_R: FloatArray, part: int = 0) -> RoutedL
         groups = [_group_loads(step, choose(tokens_R[first : first + ep])) for first in range(0, len(tokens_R), ep)]
         layers.append(_concatenate(groups, axis=1))
     return _concatenate(layers, axis=0)
+
+
+def _no_loads(n_ranks: int) -> RoutedLoads:
+    """Nothing is routed: no expert, no copy on any rank."""
+    names = [f.name for f in fields(RoutedLoads) if f.name != "rows_LRX"]
+    return RoutedLoads(rows_LRX=np.zeros((1, n_ranks, 0)), **{name: np.zeros((1, n_ranks)) for name in names})
 
 
 def _drawn(

@@ -167,7 +167,8 @@ def _grouped(work: Work, machine: Machine) -> Measured | None:
 def _decode(work: Work, machine: Machine) -> Measured | None:
     if work.shape["latent"] != LATENT + ROPE or work.precision != "bf16":
         return None
-    curve = _first(machine, ("mla_generation_kernel", "sglang_fa3|bfloat16"), ("infersim_mla_decode", "mla_core_decode|bf16/bf16"))  # fmt: skip
+    infersim = ("infersim_mla_decode", "mla_core_decode|bf16/bf16")
+    curve = _first(machine, ("mla_generation_kernel", "sglang_fa3|bfloat16"), infersim)
     if curve is None:
         return None
     shape = work.shape
