@@ -5,11 +5,13 @@ from collections.abc import Iterable
 
 from hw_profiles.faults import Fault, InputFaults, unknown_word
 from hw_profiles.schema import HardwareProfile
+from simulator.layout_checks import check_for_layout_that_does_not_divide
 from simulator.scenario_schema import Scenario
+from workloads.choices import load_trace
 from workloads.model import ModelSpec
 from workloads.routing import beta_binomial_std_range
 from workloads.schedules.table import SCHEDULES
-from workloads.zoo import n_dense_ffns, n_moe_layers
+from workloads.zoo import n_moe_layers
 
 _REASONABLE = {
     "batch.sequences_per_gpu": (1e-3, 1e5),
@@ -37,6 +39,7 @@ def check_scenario(scenario: Scenario) -> list[Fault]:
     faults += [*check_for_absurd_numbers(scenario), *check_for_unknown_schedule(scenario)]
     if model:
         faults += [*check_for_schedule_that_does_not_fit(scenario, model), *check_for_bad_routing(scenario, model)]
+        faults += check_for_trace_of_another_model(scenario, model)
         faults += check_for_bad_drafts(scenario, model)
     if model and profile and not any(f.field == "n_gpus" for f in faults):
         faults += check_for_layout_that_does_not_divide(scenario, model, profile)
@@ -104,11 +107,11 @@ def check_for_bad_routing(scenario: Scenario, model: ModelSpec) -> Iterable[Faul
     """Popularity that cannot be read, FFN experts per token that cannot be."""
     routing, ffn, top_k = scenario.routing, scenario.routing.ffn_experts, model.moe.top_k
     kind, _, argument = routing.popularity.partition(":")
-    if kind not in {"balanced", "power_law", "counts"} or (kind != "balanced") != bool(argument):
+    if kind not in {"balanced", "power_law", "counts", "trace"} or (kind != "balanced") != bool(argument):
         yield Fault(
             field="routing.popularity",
             got=repr(routing.popularity),
-            allowed="balanced, power_law:ALPHA, counts:FILE",
+            allowed="balanced, power_law:ALPHA, counts:FILE, trace:FILE",
             remedy="write one of these forms",
         )
     if kind == "power_law" and not (_is_number(argument) and 0.0 < float(argument) <= 10.0):
@@ -135,6 +138,40 @@ def check_for_bad_routing(scenario: Scenario, model: ModelSpec) -> Iterable[Faul
                 allowed=f"{low:.3g} to {high:.3g}, ends excluded",
                 remedy="LongCat's published figure is 3",
             )
+
+
+def check_for_trace_of_another_model(scenario: Scenario, model: ModelSpec) -> Iterable[Fault]:
+    """A routing trace that cannot be read, or was recorded from other experts or layers."""
+    kind, _, path = scenario.routing.popularity.partition(":")
+    if kind != "trace" or not path:
+        return
+    try:
+        trace = load_trace(path)
+    except ValueError as error:
+        yield Fault(
+            field="routing.popularity",
+            got=f"{scenario.routing.popularity!r}: {error}",
+            allowed="a routing trace recorded by the layers",
+            remedy="check the file",
+        )
+        return
+    moe = model.moe
+    found = (trace.n_routed_experts, trace.n_zero_experts, trace.top_k, trace.n_layers)
+    wanted = (moe.n_routed_experts, moe.n_zero_experts, moe.top_k, n_moe_layers(model))
+    if found != wanted:
+        yield Fault(
+            field="routing.popularity",
+            got="a trace of {} routed + {} zero experts, top-{}, {} layers".format(*found),
+            allowed="{} routed + {} zero experts, top-{}, {} layers".format(*wanted) + f" as in {model.name}",
+            remedy="record a trace of this model, or set model_overrides to the recorded one",
+        )
+    if scenario.routing.zero_experts in {"none", "k8"}:
+        yield Fault(
+            field="routing.zero_experts",
+            got=repr(scenario.routing.zero_experts),
+            allowed="skip, remap0 with a trace, which fixes the choices",
+            remedy="choose one of these, or another popularity",
+        )
 
 
 def _is_number(text: str) -> bool:
@@ -172,84 +209,6 @@ def check_for_bad_drafts(scenario: Scenario, model: ModelSpec) -> Iterable[Fault
             allowed="probabilities from 0 to 1",
             remedy="write shares, not per cent",
         )
-
-
-def check_for_layout_that_does_not_divide(
-    scenario: Scenario, model: ModelSpec, profile: HardwareProfile
-) -> Iterable[Fault]:
-    """Degrees of parallelism that do not divide what they split, or leave the node where they must not."""
-    layout, n, node = scenario.layout, scenario.n_gpus, profile.node.n_devices
-    if n > node and n % node:
-        yield Fault(
-            field="n_gpus",
-            got=str(n),
-            allowed=f"up to {node}, or a multiple of {node} ({profile.name}'s node)",
-            remedy="use whole nodes",
-        )
-    if n > profile.fabric.max_devices:
-        yield Fault(
-            field="n_gpus",
-            got=str(n),
-            allowed=f"up to {profile.fabric.max_devices} ({profile.name}'s fabric)",
-            remedy="raise fabric.max_devices in a profile of your own",
-        )
-    inside = {"node.n_devices": node} if n > node else {}  # part of one node may be cut as its own size allows
-    heads = {"n_heads": model.attention.n_heads}
-    yield from _check_divisor("layout.attention_tp", layout.attention_tp, {"n_gpus": n, **heads, **inside})
-    width = {"dense_ffn": model.dense_ffn} if n_dense_ffns(model) else {}
-    yield from _check_divisor("layout.dense_tp", layout.dense_tp, {"n_gpus": n, **inside, **width})
-    yield from _check_ep(scenario, model, node)
-    for key in ("cp", "pp"):
-        if getattr(layout, key) != 1:
-            yield Fault(
-                field=f"layout.{key}",
-                got=str(getattr(layout, key)),
-                allowed="1",
-                remedy="context and pipeline parallelism are not modelled yet",
-            )
-    if layout.n_redundant_experts:
-        yield Fault(
-            field="layout.n_redundant_experts",
-            got=str(layout.n_redundant_experts),
-            allowed="0",
-            remedy="redundant experts are not modelled yet",
-        )
-    tokens = scenario.batch.sequences_per_gpu * (1 + scenario.mtp.n_draft)
-    limit = scenario.batch.max_dispatch_tokens
-    if limit and scenario.all_to_all == "low_latency" and limit < tokens:
-        yield Fault(
-            field="batch.max_dispatch_tokens",
-            got=str(limit),
-            allowed=f"0, or at least this batch's {tokens:g} per rank",
-            remedy="raise it, or shrink the batch",
-        )
-
-
-def _check_ep(scenario: Scenario, model: ModelSpec, node: int) -> Iterable[Fault]:
-    """EP groups hold equal shares of the experts and either fill whole nodes or share one with their like."""
-    n, ep = scenario.n_gpus, scenario.layout.ep
-    if n_moe_layers(model) == 0:
-        if ep != 1:
-            allowed = f"1 ({model.name} has no experts)"
-            yield Fault(field="layout.ep", got=str(ep), allowed=allowed, remedy="split it with attention_tp, dense_tp")
-        return
-    yield from _check_divisor("layout.ep", ep, {"n_gpus": n, "n_routed_experts": model.moe.n_routed_experts})
-    if n > node and ep >= 1 and node % ep and ep % node:
-        yield Fault(
-            field="layout.ep",
-            got=str(ep),
-            allowed=f"a divisor of {node}, or a multiple of {node}",
-            remedy="let EP groups fill whole nodes, or nodes hold whole EP groups",
-        )
-
-
-def _check_divisor(field: str, value: int, split: dict[str, int]) -> Iterable[Fault]:
-    common = math.gcd(*split.values())
-    if value >= 1 and common % value == 0:
-        return
-    divisors = ", ".join(str(d) for d in range(1, common + 1) if common % d == 0)
-    what = ", ".join(f"{name}={size}" for name, size in split.items())
-    yield Fault(field=field, got=str(value), allowed=divisors, remedy=f"it has to divide {what}")
 
 
 def check_for_missing_precision(scenario: Scenario, profile: HardwareProfile) -> Iterable[Fault]:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hw_profiles.curves.base import FloatArray
 from hw_profiles.curves.elementwise import PUBLISHED_ELEMENTWISE
-from hw_profiles.curves.records import to_record
+from hw_profiles.curves.records import AnyCurve, to_record
 from validation.chips import CHIPS
 from validation.families import Family
 from validation.infersim_families import INFERSIM_FAMILIES
@@ -60,15 +61,15 @@ def sound(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["fault"] == ""]
 
 
-def fit_group(group: Group, rows: pd.DataFrame) -> Any:
+def fit_group(group: Group, rows: pd.DataFrame) -> AnyCurve:
     """Return the curve of the group's family fitted on `rows`."""
     return group.family.fit(rows, CHIPS[group.machine])
 
 
-def log_errors(group: Group, rows: pd.DataFrame, curve: Any) -> "np.ndarray[Any, np.dtype[np.float64]]":
+def log_errors(group: Group, rows: pd.DataFrame, curve: AnyCurve) -> FloatArray:
     """Return log(predicted / measured) of `rows`."""
     predicted_s = group.family.predict(rows, CHIPS[group.machine], curve)
-    return np.log(predicted_s / rows["seconds"].to_numpy(dtype=np.float64))
+    return np.asarray(np.log(predicted_s / rows["seconds"].to_numpy(dtype=np.float64)))
 
 
 def fit_all(data_dir: Path, families: Sequence[Family] = FAMILIES) -> dict[str, dict[str, Any]]:

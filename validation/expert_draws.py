@@ -18,8 +18,8 @@ def busiest_rank_counts(
 ) -> FloatArray:
     """Return token counts of shape (D, E) on the most loaded of `ranks`, each holding experts/ranks in a row.
 
-    "balanced"/"uniform": even. "power_law_a": counts x^-a on [1, 0.8 tokens] (on [0.01, 2] when tokens · top_k <= experts),
-    rescaled to tokens · top_k and rounded; "_eplb": the ranks level the load, so each gets its fair share of it.
+    "balanced"/"uniform": even. "power_law_a": counts x^-a on [1, 0.8 tokens] (on [0.01, 2] when tokens · top_k <=
+    experts), rescaled to tokens · top_k and rounded; "_eplb": the ranks level the load, so each gets its share.
     """
     local = max(experts // ranks, 1)
     total = tokens * top_k
@@ -41,13 +41,13 @@ def packed_counts(counts_E: FloatArray) -> FloatArray:
     if np.all(rows >= counts_E.shape[-1] * CONTIGUOUS_TILE):
         return counts_E
     order = np.arange(counts_E.shape[-1])
-    return np.clip(rows - order * CONTIGUOUS_TILE, 0.0, CONTIGUOUS_TILE)
+    return np.asarray(np.clip(rows - order * CONTIGUOUS_TILE, 0.0, CONTIGUOUS_TILE))
 
 
 def _even(total: float, experts: int) -> FloatArray:
     """Whole tokens dealt in turn: while there are fewer than experts, each goes to another one."""
     whole = math.ceil(total)
-    return whole // experts + (np.arange(experts) < whole % experts).astype(np.float64)
+    return np.asarray(whole // experts + (np.arange(experts) < whole % experts), dtype=np.float64)
 
 
 def _power_law(rng: np.random.Generator, tokens: int, total: int, experts: int, alpha: float) -> FloatArray:
@@ -62,7 +62,7 @@ def _power_law(rng: np.random.Generator, tokens: int, total: int, experts: int, 
     order = order[counts[order] > 0] if missing < 0 else order[np.argsort(counts[order] > 0, kind="stable")]
     for step in range(abs(missing)):
         counts[order[step % len(order)]] += np.sign(missing)
-    return np.maximum(counts, 0.0)
+    return np.asarray(np.maximum(counts, 0.0))
 
 
 def _levelled(counts_DE: FloatArray, ranks: int, local: int) -> FloatArray:

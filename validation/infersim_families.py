@@ -46,8 +46,8 @@ DECODE = Family(
     fit=lambda rows, chip: fit_mla_decode(
         *numbers(rows.assign(queries=1), "heads", "queries", "batch", "kv_len", "seconds"), chip=chip, precision="bf16",
         kv_precision="bf16"),
-    predict=lambda rows, chip, curve: mla_decode_s(*numbers(rows.assign(queries=1), "heads", "queries", "batch", "kv_len"),
-                                                   chip=chip, curve=curve),
+    predict=lambda rows, chip, curve: mla_decode_s(
+        *numbers(rows.assign(queries=1), "heads", "queries", "batch", "kv_len"), chip=chip, curve=curve),
     axes=["batch", "kv_len"],
 )  # fmt: skip
 

@@ -88,8 +88,9 @@ MLA_DECODE = Family(
 def _fit_prefill(rows: Rows, chip: Chip) -> MlaPrefillCurve:
     absorbed = only(rows, "impl").endswith("absorbed")
     precision = precision_of(only(rows, "kv_cache_dtype"))
-    return fit_mla_prefill(*numbers(rows, "num_heads", "batch_size", "seq_len", "seconds"), chip=chip, precision=precision,
-                           key_width=576.0 if absorbed else 192.0, value_width=512.0 if absorbed else 128.0)  # fmt: skip
+    key_width, value_width = (576.0, 512.0) if absorbed else (192.0, 128.0)
+    shape = numbers(rows, "num_heads", "batch_size", "seq_len", "seconds")
+    return fit_mla_prefill(*shape, chip=chip, precision=precision, key_width=key_width, value_width=value_width)
 
 
 MLA_PREFILL = Family(
@@ -139,10 +140,12 @@ def stacked_counts(rows: Rows, tokens_column: str) -> FloatArray:
     """Return the counts behind every row, shape (rows, draws, experts), padded with experts that get nothing."""
     width = int((rows["experts"] // rows["ep"]).clip(lower=1).max())
     counts = []
-    for row in rows.itertuples(index=False):
-        drawn_DE = busiest_rank_counts(row.distribution, tokens=int(getattr(row, tokens_column)), top_k=int(row.topk),
-                                       experts=int(row.experts), ranks=int(row.ep))  # fmt: skip
-        if getattr(row, "kernel", "") == "deepgemm_contiguous" and row.distribution == "uniform":
+    for row in rows.to_dict("records"):
+        drawn_DE = busiest_rank_counts(
+            str(row["distribution"]), tokens=int(row[tokens_column]), top_k=int(row["topk"]),
+            experts=int(row["experts"]), ranks=int(row["ep"]),
+        )  # fmt: skip
+        if row.get("kernel") == "deepgemm_contiguous" and row["distribution"] == "uniform":
             drawn_DE = packed_counts(drawn_DE)
         counts.append(np.pad(drawn_DE, ((0, 0), (0, width - drawn_DE.shape[-1]))))
     return np.stack(counts)

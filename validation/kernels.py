@@ -12,7 +12,7 @@ from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator
 from scipy.spatial import QhullError
 
 from hw_profiles.curves.base import FloatArray
-from hw_profiles.curves.records import from_record
+from hw_profiles.curves.records import AnyCurve, from_record
 from validation.calibrate import FAMILIES, FEWEST_ROWS, Group, find_table, fit_group, groups_of, log_errors, sound
 from validation.families import Family
 from validation.tables import share_of
@@ -42,19 +42,24 @@ COLUMNS = [
 
 
 def judge(
-    data_dir: Path, fitted: Mapping[str, Any] | None = None, families: Sequence[Family] = FAMILIES
+    data_dir: Path,
+    fitted: Mapping[str, Any] | None = None,
+    families: Sequence[Family] = FAMILIES,
+    *,
+    rotate: bool = True,
 ) -> pd.DataFrame:
     """Return one row per table × machine × group × split of the held-out rows (errors are fractions).
 
     split: "point" (a shape held out), "site" (a whole site held out), "rotated" (sites too few to give one away: each
-    left out in turn). `fitted`: {machine: fitted.json}; without it the curves are fitted here on the training rows.
+    left out in turn, a refit each; skipped unless `rotate`). `fitted`: {machine: fitted.json}; without it the curves
+    are fitted here on the training rows.
     """
     rows = [
         row
         for family in families
         if (path := find_table(data_dir, family.table.file)) is not None
         for group in groups_of(family, path)
-        for row in _judged(group, fitted)
+        for row in _judged(group, fitted, rotate=rotate)
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -96,7 +101,7 @@ def worst_rows(data_dir: Path, n_rows: int = 20, families: Sequence[Family] = FA
     return worst.reindex(worst["error"].abs().sort_values(ascending=False).index).head(n_rows)
 
 
-def _judged(group: Group, fitted: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
+def _judged(group: Group, fitted: Mapping[str, Any] | None, *, rotate: bool) -> Iterator[dict[str, Any]]:
     """Rows of one group's judgement."""
     rows = sound(group.rows)
     train = rows[rows["split"] == "train"]
@@ -108,7 +113,7 @@ def _judged(group: Group, fitted: Mapping[str, Any] | None) -> Iterator[dict[str
         if not held.empty:
             yield _row(group, split, held, log_errors(group, held, curve), baseline_log_errors(group, train, held))
     sites = list(group.family.table.rotate)
-    if sites:
+    if sites and rotate:
         yield from _rotated(group, rows, sites)
 
 
@@ -125,7 +130,7 @@ def _rotated(group: Group, rows: pd.DataFrame, sites: list[str]) -> Iterator[dic
         yield _row(group, "rotated", pd.concat(held_rows), np.concatenate(errors), np.concatenate(baseline))
 
 
-def _curve(group: Group, train: pd.DataFrame, fitted: Mapping[str, Any] | None) -> Any:
+def _curve(group: Group, train: pd.DataFrame, fitted: Mapping[str, Any] | None) -> AnyCurve:
     """The shipped curve where there is one, else one fitted here."""
     if fitted is None:
         return fit_group(group, train)
@@ -150,7 +155,11 @@ def _errors(errors: FloatArray) -> dict[str, float]:
 
 
 def baseline_log_errors(group: Group, train: pd.DataFrame, held: pd.DataFrame) -> FloatArray:
-    """Return the log errors of interpolating log time linearly over the logarithms of the axes; nearest row outside."""
+    """Return the log errors of interpolating log time linearly over the logarithms of the axes; nearest row outside.
+
+    Weaker than aiconfigurator's own nested interpolation: scattered simplices, and text columns (the load's
+    distribution) are no axes. Where it is far off, that says little about ours.
+    """
     axes = [axis for axis in group.family.axes if train[axis].nunique() > 1]
     spread = np.array([1e-9 * share_of(axis) for axis in axes])  # breaks ties of a regular grid, the same every time
     known, asked = (np.log(rows[axes].to_numpy(dtype=np.float64)) for rows in (train, held))

@@ -1,7 +1,8 @@
-"""Reading the published kernel and collective tables: one frame per table, seconds, a deterministic split, faults marked.
+"""Reading the published kernel and collective tables: seconds, a deterministic split, faults marked.
 
 Every frame has the table's own columns plus `machine`, `seconds`, `group` (what one fit covers), `site` (what is held
-out as a whole), `split` ("train", "point" or "site") and `fault` (why a row is neither fitted nor judged; empty if sound).
+out as a whole), `split` ("train", "point" or "site") and `fault` (why a row is neither fitted nor judged; empty if
+sound).
 """
 
 import hashlib
@@ -95,10 +96,13 @@ def _read_csv(path: Path) -> pd.DataFrame:
 
 
 def _refuse(path: Path, frame: pd.DataFrame, missing: Sequence[str]) -> None:
+    """Refuse a table without the columns that it needs."""
     if missing:
-        raise InputFaults([Fault(field=f"{path}: {column}", got="no such column", allowed=", ".join(map(str, frame.columns)),
-                                 remedy="name the columns, unit included, as the published table does")
-                           for column in missing])  # fmt: skip
+        allowed = ", ".join(map(str, frame.columns))
+        remedy = "name the columns, unit included, as the published table does"
+        raise InputFaults(
+            [Fault(field=f"{path}: {name}", got="no such column", allowed=allowed, remedy=remedy) for name in missing]
+        )
 
 
 def _melted(frame: pd.DataFrame, table: Table) -> pd.DataFrame:

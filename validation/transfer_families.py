@@ -53,16 +53,15 @@ def _mark_eight_nodes(frame: Rows) -> "pd.Series[str]":
     """8-node dispatch above 128 tokens is faulty in the source; combine above 8,192 jumps fourfold per token there."""
     limit = np.where(frame["phase"] == "dispatch", 128, 8192)
     faulty = (frame["nodes"] == 8) & (frame["tokens_per_rank"] > limit)
-    return pd.Series(
-        np.where(faulty, "8-node rows of the source above their sound range", ""), index=frame.index, dtype=str
-    )
+    return pd.Series(np.where(faulty, "8-node rows beyond their sound range", ""), index=frame.index, dtype=str)
 
 
 NORMAL_INPUTS = ("tokens_per_rank", "hidden", "rank_copies", "node_copies", "topk", "nodes", "sms")
 DEEPEP_NORMAL = Family(
     name="deepep_normal",
-    table=Table(file="deepep_normal.csv", group=["phase"], site=["nodes", "hidden", "topk", "experts", "sms"], rotate=["nodes"],
-                shape=["tokens_per_rank"], times=PHASES, prepare=_copies, mark_faults=_mark_eight_nodes),
+    table=Table(file="deepep_normal.csv", group=["phase"], site=["nodes", "hidden", "topk", "experts", "sms"],
+                rotate=["nodes"], shape=["tokens_per_rank"], times=PHASES, prepare=_copies,
+                mark_faults=_mark_eight_nodes),
     curve=NormalCurve,
     fit=lambda rows, chip: fit_normal(*numbers(rows, *NORMAL_INPUTS, "seconds"), chip=chip,
                                       value_bytes=FP8_VALUE_BYTES if only(rows, "phase") == "dispatch" else 2.0),
@@ -97,17 +96,20 @@ def _pipe_family(name: str, table: Table, ranks: str, axes: list[str], *, is_nvl
 
 MOE_A2A_EP8 = _pipe_family(
     "moe_a2a_ep8",
-    Table(file="moe_a2a_ep8.csv", group=["backend", "phase", "comm_dtype"], site=[], rotate=["hidden", "topk", "experts"],
-          shape=EP8_SHAPE, times={"": "latency_us"}, prepare=_ep8_bytes),
+    Table(file="moe_a2a_ep8.csv", group=["backend", "phase", "comm_dtype"], site=[],
+          rotate=["hidden", "topk", "experts"], shape=EP8_SHAPE, times={"": "latency_us"}, prepare=_ep8_bytes),
     "ep", EP8_SHAPE,
 )  # fmt: skip
 
 
 def _one_sided_bytes(frame: Rows) -> Rows:
     ranks = frame["moe_ep_size"].to_numpy(float)
-    width = frame["moe_dtype"].map({"bfloat16": 2.0, "fp8": 1.0, "nvfp4": 0.5625})
-    width = np.where(frame["op_name"] == "alltoall_dispatch", width, 2.0)
-    width = np.where(frame["op_name"] == "alltoall_prepare", PREPARE_BYTES, width)
+    by_dtype = frame["moe_dtype"].map({"bfloat16": 2.0, "fp8": 1.0, "nvfp4": 0.5625}).to_numpy(float)
+    width = np.select(
+        [frame["op_name"] == "alltoall_dispatch", frame["op_name"] == "alltoall_prepare"],
+        [by_dtype, PREPARE_BYTES],
+        2.0,
+    )
     return frame.assign(bytes=frame["num_tokens"] * distinct_groups(ranks, GB200_TOP_K) * GB200_HIDDEN * width)
 
 

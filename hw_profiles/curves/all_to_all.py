@@ -44,7 +44,7 @@ def low_latency_s(
     chip: Chip,
     curve: LowLatencyCurve,
 ) -> FloatArray:
-    """Return the seconds of one low-latency dispatch or combine at the busiest rank (`tokens` × `copies` leave or enter).
+    """Return the seconds of a low-latency dispatch or combine at the busiest rank: `tokens` × `copies` leave or enter.
 
     floor + per expert + smooth_max(knee, slowest of NVLink, NIC and issue). Bytes: one copy per chosen expert, of which
     8/ranks stay in the node; all others cross the NIC.
@@ -92,8 +92,8 @@ def distinct_groups(groups: Amount, copies: Amount) -> FloatArray:
 
 
 def normal_s(
-    tokens: Amount, hidden: Amount, rank_copies: Amount, node_copies: Amount, choices: Amount, nodes: Amount, sms: Amount,
-    *, chip: Chip, curve: NormalCurve,
+    tokens: Amount, hidden: Amount, rank_copies: Amount, node_copies: Amount, choices: Amount, nodes: Amount,
+    sms: Amount, *, chip: Chip, curve: NormalCurve,
 ) -> FloatArray:  # fmt: skip
     """Return the seconds of one normal dispatch or combine kernel.
 

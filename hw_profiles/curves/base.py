@@ -1,7 +1,8 @@
 """What every curve shares: the chip's datasheet limits, smooth maximum, piecewise corrections."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,24 +24,52 @@ class Chip:
     nvlink_bytes_per_s: float
     nic_bytes_per_s: float
 
+    def sm_flops_per_s(self, precision: str) -> float:
+        """Return the peak of one SM [FLOP/s]."""
+        return self.peak_flops_per_s[precision] / self.n_sms
 
-def along(x: Amount, knots: FloatArray, log_factors: Sequence[float]) -> FloatArray:
+
+Knots = tuple[float, ...]
+
+
+def along(x: Amount, knots: Knots, log_factors: tuple[float, ...]) -> FloatArray:
     """Return the log correction at `x`: straight between `knots` over log x, constant beyond them.
 
     `knots` are natural logarithms of positions; constant ends keep extrapolation bounded.
     """
-    return np.asarray(np.interp(np.log(x), knots, log_factors), dtype=np.float64)
+    return np.asarray(np.interp(np.log(x), _array(knots), _array(log_factors)), dtype=np.float64)
 
 
-def corrected(x: Amount, knots: FloatArray, log_factors: Sequence[float]) -> FloatArray:
+def corrected(x: Amount, knots: Knots, log_factors: tuple[float, ...]) -> FloatArray:
     """Return x · exp(along(x)), made never to fall as x grows: a factor that drops faster than x rises is cut there."""
-    rising = np.maximum.accumulate(knots + np.asarray(log_factors)) - knots
-    return np.asarray(x * np.exp(along(x, knots, tuple(rising))))
+    return np.asarray(x * np.exp(np.interp(np.log(x), _array(knots), _rising(knots, log_factors))))
 
 
-def knots_at(*positions: float) -> FloatArray:
+def knots_at(*positions: float) -> Knots:
     """Return the logarithms of `positions`, as `along` takes them."""
-    return np.log(np.asarray(positions, dtype=np.float64))
+    return tuple(float(x) for x in np.log(positions))
+
+
+@lru_cache(maxsize=4096)
+def _array(values: tuple[float, ...]) -> FloatArray:
+    """The values as an array; cached because curves are evaluated far more often than they change."""
+    return np.asarray(values, dtype=np.float64)
+
+
+@lru_cache(maxsize=4096)
+def _rising(knots: Knots, log_factors: tuple[float, ...]) -> FloatArray:
+    """The factors cut so that knot + factor never falls."""
+    positions = np.asarray(knots, dtype=np.float64)
+    return np.asarray(np.maximum.accumulate(positions + np.asarray(log_factors)) - positions)
+
+
+def carried_rate(rate: float, share: Amount, fitted_rate: float) -> Amount:
+    """Return the FLOP/s reached on a chip whose peak is `rate`, for a `share` fitted where the peak was `fitted_rate`.
+
+    What a kernel loses beside its tensor work is time (issue, loads, barriers), not a share: 1/reached = 1/rate +
+    (1/share - 1)/fitted_rate. Where the peaks are equal this is share · rate.
+    """
+    return 1.0 / (1.0 / rate + (1.0 / share - 1.0) / fitted_rate)
 
 
 def smooth_max(a: Amount, b: Amount, sharpness: float) -> FloatArray:

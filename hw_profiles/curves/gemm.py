@@ -4,6 +4,7 @@ Names: m rows (tokens), n columns (outputs), k the summed dimension; y = x W^T w
 """
 
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from hw_profiles.curves.base import (
     FloatArray,
     along,
     bytes_per_element,
+    carried_rate,
     corrected,
     knots_at,
     peak_name,
@@ -20,7 +22,9 @@ from hw_profiles.curves.base import (
 )
 
 # Tiles (rows, columns) that the Hopper libraries choose among; the fastest is taken, as their heuristics try to.
-TILES = np.array([[64, 64], [64, 128], [128, 128], [128, 256], [64, 256]], dtype=np.float64)
+TILE_ROWS = np.array([64.0, 64.0, 128.0, 128.0, 64.0])
+TILE_COLUMNS = np.array([64.0, 128.0, 128.0, 256.0, 256.0])
+TILE_FLOPS = 2.0 * TILE_ROWS * TILE_COLUMNS  # per summed element
 COMPUTE_KNOTS = knots_at(5e-6, 2e-5, 8e-5, 3e-4, 1.2e-3, 5e-3, 2e-2)  # seconds of tile work: ramp-up, then power limit
 COLUMN_KNOTS = knots_at(256, 1024, 4096, 16384, 65536)
 DEPTH_KNOTS = knots_at(512, 1536, 4096, 7168, 16384)
@@ -31,13 +35,15 @@ ROW_KNOTS = knots_at(64, 128, 192, 256, 320, 512)
 
 @dataclass(frozen=True, kw_only=True)
 class GemmCurve:
-    """Coefficients of `gemm_s`. Shares are of the datasheet's limits; log_* are log factors at the module's knots.
+    """Coefficients of `gemm_s`. Shares are of the datasheet's limits; log_* are log factors at the module's knots;
+    `fitted_sm_flops_per_s` is one SM's peak where `tile_shares` were fitted.
 
     `row_steps` are steps of the log factor on memory time from one row knot to the next: never negative, so that more
     tokens never take less time. `wave_share`: the part of a last, unfilled wave that is paid (0 = work spreads evenly).
     """
 
     precision: str
+    fitted_sm_flops_per_s: float
     floor_s: float
     floor_s_per_depth: float
     quantise_share: float
@@ -79,23 +85,21 @@ def gemm_roofline_s(m: Amount, n: Amount, k: Amount, *, chip: Chip, precision: s
 
 def _tiles_s(m: Amount, n: Amount, k: Amount, chip: Chip, curve: GemmCurve) -> FloatArray:
     """Seconds of the tile work under the fastest tile: waves × one tile's work over one SM's share of the peak."""
-    axes = (-1,) + (1,) * np.ndim(np.asarray(m) + n + k)
-    rows, columns = TILES[:, 0].reshape(axes), TILES[:, 1].reshape(axes)
+    precision = peak_name(curve.precision)
+    axes = (-1,) + (1,) * max(np.ndim(m), np.ndim(n), np.ndim(k))
+    rows, columns = TILE_ROWS.reshape(axes), TILE_COLUMNS.reshape(axes)
     filled = np.ceil(m / rows) * np.ceil(n / columns) / chip.n_sms
     waves = filled + curve.wave_share * (np.ceil(filled) - filled)
-    tile_rate = np.asarray(curve.tile_shares).reshape(axes) * (
-        chip.peak_flops_per_s[peak_name(curve.precision)] / chip.n_sms
-    )
-    work_s = (waves * (2.0 * rows * columns / tile_rate)).min(axis=0) * k
+    shares = np.asarray(curve.tile_shares).reshape(axes)
+    tile_rate = carried_rate(chip.sm_flops_per_s(precision), shares, curve.fitted_sm_flops_per_s)
+    work_s = (waves * (TILE_FLOPS.reshape(axes) / tile_rate)).min(axis=0) * k
     by_shape = along(n, COLUMN_KNOTS, curve.log_compute_columns) + along(k, DEPTH_KNOTS, curve.log_compute_depth)
     return np.asarray(corrected(work_s, COMPUTE_KNOTS, curve.log_compute) * np.exp(by_shape))
 
 
 def _log_memory(m: Amount, k: Amount, weight_bytes: Amount, curve: GemmCurve) -> FloatArray:
     """Log factor on memory time: size of W (small ones do not fill the pipe), depth, and rows beside them."""
-    by_rows = along(
-        np.ceil(m / ROW_STEP) * ROW_STEP, ROW_KNOTS, tuple(np.concatenate([[0.0], np.cumsum(curve.row_steps)]))
-    )
+    by_rows = along(np.ceil(m / ROW_STEP) * ROW_STEP, ROW_KNOTS, tuple(accumulate(curve.row_steps, initial=0.0)))
     return (
         along(weight_bytes, WEIGHT_KNOTS, curve.log_memory_weights)
         + along(k, DEPTH_KNOTS, curve.log_memory_depth)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hw_profiles.curves.base import Amount, Chip, FloatArray, corrected, knots_at, smooth_max
+from hw_profiles.curves.base import Amount, Chip, FloatArray, carried_rate, corrected, knots_at, smooth_max
 
 WEIGHT_KNOTS = knots_at(2e7, 8e7, 3e8, 1.2e9, 6e9)  # bytes of the experts that got tokens
 WORK_KNOTS = knots_at(2e-6, 2e-5, 1e-4, 5e-4, 2e-3, 1e-2)
@@ -32,7 +32,7 @@ class GroupedGemmCurve:
     and hidden value.
     """
 
-    precision: str
+    fitted_sm_flops_per_s: float
     row_tile: float
     floor_s: float
     eager_floor_s: float
@@ -47,7 +47,7 @@ class GroupedGemmCurve:
 
 
 def expert_load(counts_E: FloatArray, *, row_tile: float) -> ExpertLoad:
-    """Return the load of the last axis of `counts_E` (tokens per expert); fractions below 1 count as part of an expert."""
+    """Return the load of the last axis of `counts_E` (tokens per expert); a fraction is part of an expert."""
     counts_E = np.asarray(counts_E, dtype=np.float64)
     padded_E = np.ceil(counts_E / row_tile) * row_tile
     return ExpertLoad(
@@ -68,7 +68,8 @@ def grouped_gemm_s(
     row_flops = 6.0 * hidden * inter / chip.peak_flops_per_s["fp8"]
     read_bytes = corrected(np.maximum(weight_bytes, 1.0), WEIGHT_KNOTS, curve.log_memory)
     memory_s = read_bytes / (chip.hbm_bytes_per_s * curve.memory_share)
-    compute_s = load.padded_rows * row_flops / curve.compute_share
+    reached = carried_rate(chip.sm_flops_per_s("fp8"), curve.compute_share, curve.fitted_sm_flops_per_s) * chip.n_sms
+    compute_s = load.padded_rows * 6.0 * hidden * inter / reached
     compute_s = corrected(np.maximum(compute_s, 1e-9), WORK_KNOTS, curve.log_compute)
     around_s = load.rows * hidden * curve.row_traffic / chip.hbm_bytes_per_s + curve.token_s * tokens
     device_s = curve.floor_s + curve.expert_s * load.active + around_s

@@ -7,7 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hw_profiles.curves.base import Amount, Chip, FloatArray, bytes_per_element, corrected, knots_at, smooth_max
+from hw_profiles.curves.base import (
+    Amount,
+    Chip,
+    FloatArray,
+    bytes_per_element,
+    carried_rate,
+    corrected,
+    knots_at,
+    smooth_max,
+)
 
 LATENT = 512  # values of one token's latent; with ROPE more for the key (DeepSeek-V2, section 2.1)
 ROPE = 64
@@ -22,13 +31,14 @@ PREFILL_TILE = 128
 class MlaDecodeCurve:
     """Coefficients of `mla_decode_s`.
 
-    `item_s`: fixed time of one thread block's item (a sequence × row tile); `chain_s`: time of one dependent KV block of
-    a short sequence; `chain_blocks`: how many blocks stay in one chain before the kernel splits the sequence;
+    `item_s`: fixed time of one thread block's item (a sequence × row tile); `chain_s`: time of one dependent KV block
+    of a short sequence; `chain_blocks`: how many blocks stay in one chain before the kernel splits the sequence;
     `row_share`: extra memory traffic of each row tile after the first (the cache is read again, partly from L2).
     """
 
     precision: str
     kv_precision: str
+    fitted_sm_flops_per_s: float
     floor_s: float
     item_s: float
     chain_s: float
@@ -67,12 +77,13 @@ def mla_decode_s(
     )
     memory_s = floor_memory_s * (1.0 + curve.row_share * (tiles - 1.0)) / curve.memory_share
     memory_s = corrected(memory_s, WORK_KNOTS, curve.log_memory)
-    compute_s = floor_compute_s / curve.compute_share
+    peak = chip.sm_flops_per_s(curve.precision)
+    compute_s = floor_compute_s * peak / carried_rate(peak, curve.compute_share, curve.fitted_sm_flops_per_s)
     compute_s = corrected(compute_s, WORK_KNOTS, curve.log_compute)
     busy_s = smooth_max(memory_s, compute_s, curve.sharpness)
     fitted_s = curve.floor_s + curve.item_s * waves + smooth_max(chain_s, busy_s, curve.sharpness)
     roofline_s = np.maximum(floor_memory_s, floor_compute_s * heads * queries / (tiles * ROW_TILE)) * kv / effective
-    return np.maximum(fitted_s, roofline_s)
+    return np.asarray(np.maximum(fitted_s, roofline_s))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,7 +57,7 @@ def mla_block_s(
     chip: Chip,
     curve: MlaBlockCurve,
 ) -> FloatArray:
-    """Return the seconds of one block: floor + per token and sequence + projections + attention, 8-bit weights and cache.
+    """Return the seconds of one block: floor + per token and sequence + projections + attention, all in 8 bits.
 
     Each part is smooth_max(memory, compute); `tokens` are new tokens, `length` what each of them can see at most.
     """

@@ -13,9 +13,10 @@ BYTE_KNOTS = knots_at(1e4, 1e5, 4e5, 1.5e6, 6e6, 2.5e7, 1e8, 1e9)
 class PipeCurve:
     """Coefficients of `pipe_s`.
 
-    `rank_s`, `step_s`: latency per doubling of the ranks (tree) and per further rank (ring); `knee_s`: fixed work that the first bytes hide under; `share`: of the
-    link's datasheet rate; `rank_loss`: how much the time per byte grows per doubling of the ranks; `log_bytes`: log
-    factors at the module's knots (protocol switches: small messages go by slower, low-latency protocols).
+    `rank_s`, `step_s`: latency per doubling of the ranks (tree) and per further rank (ring); `knee_s`: fixed work that
+    the first bytes hide under; `share`: of the link's datasheet rate; `rank_loss`: how much the time per byte grows per
+    doubling of the ranks; `log_bytes`: log factors at the module's knots (protocol switches: small messages go by
+    slower, low-latency protocols).
     """
 
     floor_s: float

@@ -15,6 +15,8 @@ from hw_profiles.curves.mla_block import MlaBlockCurve
 from hw_profiles.curves.pipe import PipeCurve
 from hw_profiles.faults import Fault, InputFaults
 
+AnyCurve = Any  # one of the dataclasses below: a curve is whatever its family's predictor takes
+
 CURVES: Mapping[str, type] = {
     curve.__name__: curve
     for curve in (
@@ -24,18 +26,16 @@ CURVES: Mapping[str, type] = {
 }  # fmt: skip
 
 
-def to_record(curve: Any) -> dict[str, Any]:
+def to_record(curve: AnyCurve) -> dict[str, Any]:
     """Return the curve as {"curve": class name, "coefficients": {...}}, ready for JSON."""
     return {"curve": type(curve).__name__, "coefficients": asdict(curve)}
 
 
-def from_record(record: Mapping[str, Any], *, where: str = "fitted.json") -> Any:
+def from_record(record: Mapping[str, Any], *, where: str = "fitted.json") -> AnyCurve:
     """Return the curve that `record` holds; raise `InputFaults` naming each unknown or missing coefficient."""
-    name = record.get("curve")
+    name = str(record.get("curve", "nothing"))
     if name not in CURVES:
-        raise InputFaults(
-            [Fault(field=f"{where}: curve", got=repr(name), allowed=", ".join(CURVES), remedy="fit it again")]
-        )
+        raise InputFaults([Fault(field=f"{where}: curve", got=name, allowed=", ".join(CURVES), remedy="fit it again")])
     values = record.get("coefficients", {})
     known = {field.name for field in fields(CURVES[name])}
     faults = [

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hw_profiles.curves.all_to_all import LowLatencyCurve, NormalCurve, low_latency_s, normal_s
 from hw_profiles.curves.base import Chip, FloatArray
@@ -39,8 +40,8 @@ NORMAL_REMOTE = REMOTE | {
 
 
 def fit_low_latency(
-    tokens: FloatArray, hidden: FloatArray, copies: FloatArray, experts: FloatArray, ranks: FloatArray, seconds: FloatArray,
-    *, chip: Chip, value_bytes: float, token_bytes: float,
+    tokens: FloatArray, hidden: FloatArray, copies: FloatArray, experts: FloatArray, ranks: FloatArray,
+    seconds: FloatArray, *, chip: Chip, value_bytes: float, token_bytes: float,
 ) -> LowLatencyCurve:  # fmt: skip
     """Return the coefficients of `low_latency_s` that follow the measured `seconds`."""
     start = LowLatencyCurve(
@@ -49,7 +50,7 @@ def fit_low_latency(
     )  # fmt: skip
     inputs = (tokens, hidden, copies, experts, ranks)
 
-    def at(keep: FloatArray) -> Callable[[LowLatencyCurve], FloatArray]:
+    def at(keep: NDArray[np.bool_]) -> Callable[[LowLatencyCurve], FloatArray]:
         kept = tuple(values[keep] for values in inputs)
         return lambda curve: low_latency_s(*kept, chip=chip, curve=curve)
 
@@ -67,7 +68,7 @@ def fit_normal(
     )  # fmt: skip
     inputs = (tokens, hidden, rank_copies, node_copies, choices, nodes, sms)
 
-    def at(keep: FloatArray) -> Callable[[NormalCurve], FloatArray]:
+    def at(keep: NDArray[np.bool_]) -> Callable[[NormalCurve], FloatArray]:
         kept = tuple(values[keep] for values in inputs)
         return lambda curve: normal_s(*kept, chip=chip, curve=curve)
 
@@ -75,10 +76,10 @@ def fit_normal(
 
 
 def _in_two_steps(
-    at: Callable[[FloatArray], Callable[[C], FloatArray]],
+    at: Callable[[NDArray[np.bool_]], Callable[[C], FloatArray]],
     start: C,
     free: tuple[Mapping[str, Free], Mapping[str, Free]],
-    is_remote: FloatArray,
+    is_remote: NDArray[np.bool_],
     seconds: FloatArray,
 ) -> C:
     """Fit the first fields on rows inside a node, then the second on the rest; a step without rows is left out."""

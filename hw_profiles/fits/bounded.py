@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
 from hw_profiles.curves.base import FloatArray
@@ -58,10 +59,10 @@ def fit_bounded(
 class _Packing:
     """How the free fields lie in one vector."""
 
-    template: Any
+    template: Any  # the dataclass being fitted
     names: tuple[str, ...]
     sizes: tuple[int, ...]
-    is_log: FloatArray
+    is_log: NDArray[np.bool_]
     start: FloatArray
     low: FloatArray
     high: FloatArray
@@ -69,7 +70,7 @@ class _Packing:
     scale: FloatArray
 
     @classmethod
-    def of(cls, template: Any, free: Mapping[str, Free]) -> "_Packing":
+    def of(cls, template: Any, free: Mapping[str, Free]) -> "_Packing":  # noqa: ANN401 - any dataclass
         """Lay out the free fields in the order of the dataclass."""
         names = tuple(f.name for f in fields(template) if f.name in free)
         values = [np.atleast_1d(np.asarray(getattr(template, name), dtype=np.float64)) for name in names]
@@ -91,7 +92,7 @@ class _Packing:
         return cls(template=template, names=names, sizes=sizes, is_log=is_log, start=start, low=low, high=high,
                    stiffness=stiffness, scale=scale)  # fmt: skip
 
-    def unpacked(self, theta: FloatArray) -> Any:
+    def unpacked(self, theta: FloatArray) -> Any:  # noqa: ANN401 - the type of the template
         """Return the coefficients that the vector stands for."""
         values = np.where(self.is_log, np.exp(np.where(self.is_log, theta, 0.0)), theta)
         changes: dict[str, float | tuple[float, ...]] = {}

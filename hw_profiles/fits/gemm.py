@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 
-from hw_profiles.curves.base import Amount, Chip, FloatArray
+from hw_profiles.curves.base import Amount, Chip, FloatArray, peak_name
 from hw_profiles.curves.gemm import GemmCurve, gemm_s
 from hw_profiles.fits.bounded import Free, fit_bounded
 
 START = GemmCurve(
     precision="bf16",
+    fitted_sm_flops_per_s=989.4e12 / 132,
     floor_s=3e-6,
     floor_s_per_depth=1e-11,
     quantise_share=0.8,
@@ -36,5 +37,5 @@ FREE = {
 def fit_gemm(m: Amount, n: Amount, k: Amount, seconds: FloatArray, *, chip: Chip, precision: str) -> GemmCurve:
     """Return the coefficients of `gemm_s` that follow the measured `seconds` of products m × n × k."""
     quantise = {"quantise_share": Free(low=0.1, high=1.0)} if precision == "fp8_block" else {}
-    start = replace(START, precision=precision)
+    start = replace(START, precision=precision, fitted_sm_flops_per_s=chip.sm_flops_per_s(peak_name(precision)))
     return fit_bounded(lambda curve: gemm_s(m, n, k, chip=chip, curve=curve), start, FREE | quantise, seconds)

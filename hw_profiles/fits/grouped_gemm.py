@@ -27,7 +27,8 @@ def fit_grouped_gemm(
     The measured seconds are means over the draws, and so is what is fitted.
     """
     start = GroupedGemmCurve(
-        precision="fp8", row_tile=row_tile, floor_s=2e-5, eager_floor_s=eager_floor_s, expert_s=1e-7, memory_share=0.8,
+        fitted_sm_flops_per_s=chip.sm_flops_per_s("fp8"),
+        row_tile=row_tile, floor_s=2e-5, eager_floor_s=eager_floor_s, expert_s=1e-7, memory_share=0.8,
         compute_share=0.6, row_traffic=6.0, token_s=1e-10, sharpness=3.0,
     )  # fmt: skip
     eager = {"eager_floor_s": Free(low=1e-5, high=3e-3)} if eager_floor_s else {}

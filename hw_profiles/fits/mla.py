@@ -38,8 +38,10 @@ def fit_mla_decode(
 ) -> MlaDecodeCurve:  # fmt: skip
     """Return the coefficients of `mla_decode_s` that follow the measured `seconds`."""
     start = MlaDecodeCurve(
-        precision=precision, kv_precision=kv_precision, floor_s=1.2e-5, item_s=1e-6, chain_s=5e-7, chain_blocks=8.0,
-        split_s=5e-7, wave_share=0.5, memory_share=0.8, compute_share=0.6, row_share=0.1, sharpness=3.0,
+        precision=precision, kv_precision=kv_precision,
+        fitted_sm_flops_per_s=chip.sm_flops_per_s(precision), floor_s=1.2e-5, item_s=1e-6, chain_s=5e-7,
+        chain_blocks=8.0, split_s=5e-7, wave_share=0.5, memory_share=0.8, compute_share=0.6, row_share=0.1,
+        sharpness=3.0,
     )  # fmt: skip
     return fit_bounded(
         lambda curve: mla_decode_s(heads, queries, batch, kv, chip=chip, curve=curve), start, DECODE, seconds

@@ -24,7 +24,7 @@ def fit_mla_block(
     heads: Amount, hidden: Amount, tokens: Amount, sequences: Amount, length: Amount, seconds: FloatArray,
     *, chip: Chip, absorbed: bool, causal_share: float, eager_floor_s: float,
 ) -> MlaBlockCurve:  # fmt: skip
-    """Return the coefficients of `mla_block_s`; `eager_floor_s` > 0 (its start) says that kernels were launched eagerly."""
+    """Return the coefficients of `mla_block_s`; `eager_floor_s` > 0 (its start): kernels were launched eagerly."""
     start = MlaBlockCurve(
         absorbed=absorbed, causal_share=causal_share, floor_s=4e-5, eager_floor_s=eager_floor_s, sequence_s=1e-8,
         token_s=2e-9, weight_share=0.6, project_share=0.5, cache_share=0.7, attend_share=0.5, sharpness=3.0,

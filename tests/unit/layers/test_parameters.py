@@ -9,6 +9,7 @@ from unit.layers.tiny import longcat_flash_spec
 from workloads.layers.language_model import LanguageModel
 from workloads.layers.mtp import MtpHead
 from workloads.layers.settings import LayerSettings
+from workloads.zoo import count_parameters, longcat_flash
 
 H, L = 6144, 28  # hidden size, layers; longcat.md 1.1
 MLA = H * 1536 + 1536 * 64 * 192 + H * (512 + 64) + 512 * 64 * (128 + 128) + 64 * 128 * H + (1536 + 512)
@@ -46,6 +47,13 @@ def test_a_layer_without_experts_has_638_874_368_weights(model):
 def test_the_model_has_560_665_billion_weights(model):
     assert n_parameters(model) == L * LAYER + 2 * VOCABULARY + H
     assert round(n_parameters(model) / 1e9, 3) == PUBLISHED_TOTAL_B
+
+
+def test_the_spec_counts_the_modules_weights_to_the_last_one(model):
+    assert count_parameters(longcat_flash()).total == n_parameters(model)
+    with torch.device("meta"):
+        head = MtpHead(longcat_flash(), LayerSettings())
+    assert count_parameters(longcat_flash()).mtp == n_parameters(head)
 
 
 @pytest.mark.parametrize("ffn_experts", PUBLISHED_ACTIVE_B)
