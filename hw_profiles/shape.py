@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
 RecordT = TypeVar("RecordT", bound="DataclassInstance")
 
+_PLAIN = {
+    "an object": "a table", "a valid dictionary": "a table", "a valid integer": "a whole number",
+    "a valid number": "a number", "a valid string": "a text in quotes", "a valid boolean": "true or false",
+    "a valid array": "a list",
+}  # fmt: skip
+
 IN_FILE = "file"  # adapters are over a dict of one record: configuration reaches dataclasses only from outside
 
 
@@ -45,4 +51,5 @@ def _fault_of(detail: ErrorDetails, keys_of: Callable[[str], Sequence[str]]) -> 
         remedy = f"did you mean {close!r}?" if close else "use one of the allowed words"
         return Fault(field=path, got=repr(detail["input"]), allowed=allowed, remedy=remedy)
     wanted = detail["msg"].removeprefix("Input should be ")
+    wanted = _PLAIN.get(wanted, wanted)
     return Fault(field=path, got=repr(detail["input"]), allowed=wanted, remedy=f"write {wanted}")

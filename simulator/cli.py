@@ -162,7 +162,7 @@ def compare(
     """Compare a scenario under every combination of the varied keys; what does not fit is a row with its reason."""
     with faults_to_exit_code():
         check_writable({"--report": report})
-        axes = dict(_axis(text) for text in vary)
+        axes = _axes(vary)
         chosen = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
         rows = [_compared(scenario, settings or [], values) for values in chosen]
         answers = [answer for _, answer in rows]
@@ -173,6 +173,16 @@ def compare(
         out.print(_comparison_table(list(axes), rows))
         for sentence in comparison_sentences(answers):
             out.print(sentence, markup=False)
+
+
+def _axes(vary: Sequence[str]) -> dict[str, list[str]]:
+    axes: dict[str, list[str]] = {}
+    for key, values in map(_axis, vary):
+        if key in axes:
+            allowed, remedy = "each key once", f"write all of its values together: {key}=A,B,C"
+            raise InputFaults([Fault(field="--vary", got=f"{key!r} twice", allowed=allowed, remedy=remedy)])
+        axes[key] = values
+    return axes
 
 
 def _axis(text: str) -> tuple[str, list[str]]:

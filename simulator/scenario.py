@@ -78,7 +78,7 @@ def apply_setting(tables: dict[str, Any], setting: str) -> list[Fault]:
             if parent == "ffn_experts":  # "fixed" is short for a table of one kind
                 table = tables["routing"]["ffn_experts"] = {"kind": tables["routing"]["ffn_experts"]}
                 continue
-            return [Fault(field=key, got=repr(setting), allowed=f"{parent} is a value", remedy="set it without a dot")]
+            return [Fault(field=key, got=repr(setting), allowed=f"{parent}=VALUE", remedy=f"{parent} is no table")]
     table[last] = parse_value(text.strip())
     return []
 

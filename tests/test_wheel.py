@@ -4,7 +4,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from shutil import copytree, ignore_patterns
+from shutil import copy, copytree, ignore_patterns
 
 import pytest
 
@@ -17,8 +17,10 @@ DATA = ("*.toml", "*.json", "*.csv", "*.css", "*.js", "py.typed")
 def content(tmp_path_factory):
     """Names in the wheel, built from a copy: a build leaves files beside its source."""
     source, wheels = tmp_path_factory.mktemp("source") / "longsim", tmp_path_factory.mktemp("wheels")
-    unwanted = ignore_patterns(".git", ".venv", "build", "dist", "*.egg-info", "__pycache__", ".*_cache")
-    copytree(ROOT, source, ignore=unwanted)
+    for folder in (*PACKAGES, "tests"):
+        copytree(ROOT / folder, source / folder, ignore=ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "LICENSE", "longsim.py"):
+        copy(ROOT / name, source)
     (source / "README.md").touch()
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--skip-dependency-check"]
     built = subprocess.run(

@@ -33,7 +33,7 @@ def popularity(step: StepSpec, n_tokens: float, rng: np.random.Generator) -> Flo
     kind, _, argument = spec.partition(":")
     if kind == "power_law":
         return power_law(n, float(argument), max(0.8 * n_tokens, 2.0), rng)
-    counts_N = read_counts(argument, n)
+    counts_N = read_counts(argument, n, at_least=step.model.moe.top_k)
     return np.asarray(counts_N / counts_N.sum())
 
 

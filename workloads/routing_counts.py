@@ -8,8 +8,8 @@ import numpy as np
 from workloads.ops import FloatArray
 
 
-def read_counts(path: str, n_experts: int) -> FloatArray:
-    """Return the tokens that chose each of `n_experts` experts, (N,).
+def read_counts(path: str, n_experts: int, *, at_least: int) -> FloatArray:
+    """Return the tokens that chose each of `n_experts` experts, (N,); `at_least` so many of them were chosen at all.
 
     Raises ValueError with one line that names the file, what it held and what is needed.
     """
@@ -25,6 +25,10 @@ def read_counts(path: str, n_experts: int) -> FloatArray:
         raise ValueError(msg)
     if not np.all(np.isfinite(counts_N)) or np.any(counts_N < 0) or counts_N.sum() == 0:
         msg = f"routing.popularity: {path} holds negative, infinite or only zero counts; allowed counts >= 0"
+        raise ValueError(msg)
+    chosen = int(np.count_nonzero(counts_N))
+    if chosen < at_least:
+        msg = f"routing.popularity: {path} has {chosen} experts with tokens; allowed at least top-k, {at_least}"
         raise ValueError(msg)
     return counts_N
 

@@ -22,7 +22,9 @@ from hw_profiles.schema import (
 TOY = (Path(__file__).parent / "toy" / "profile.toml").read_text(encoding="utf-8")
 HAND = Provenance(source="assumed", reference="a machine to count on one hand")
 ALL_BF16 = {"bf16": 1.0}
-MACHINES = "a100_sxm, h100_sxm, h20, h200_sxm, h800_sxm, longcat_report_theory"
+MACHINES = (
+    "a100_sxm, b200_sxm, gb200_nvl72, h100_sxm, h20, h200_sxm, h800_sxm, longcat_report_theory, mi300x, rtx_pro_6000"
+)
 
 
 def write(directory: Path, text: str) -> str:
@@ -216,17 +218,17 @@ SHAPE_FAULTS = {
     "a fraction for a count": (
         "n_devices = { value = 2, from",
         "n_devices = { value = 2.5, from",
-        "node.n_devices: got 2.5; allowed a valid integer; write a valid integer",
+        "node.n_devices: got 2.5; allowed a whole number; write a whole number",
     ),
     "a text for a number": (
         "power_w = { value = 100,",
         'power_w = { value = "100",',
-        "device.power_w: got '100'; allowed a valid number; write a valid number",
+        "device.power_w: got '100'; allowed a number; write a number",
     ),
     "a number for a switch": (
         "hooked = true",
         'hooked = "yes"',
-        "all_to_all.hooked: got 'yes'; allowed a valid boolean; write a valid boolean",
+        "all_to_all.hooked: got 'yes'; allowed true or false; write true or false",
     ),
 }
 

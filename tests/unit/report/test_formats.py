@@ -67,3 +67,11 @@ def test_counts_and_words_stay_as_they_are():
     assert quantity_text(107520) == "107,520"
     assert quantity_text("nic.egress") == "nic.egress"
     assert quantity_text(True) == "True"
+
+
+def test_money_below_a_dollar_has_three_digits_and_dust_of_time_is_nothing():
+    assert money_text(0.1) == "$0.100"
+    assert money_text(0.0883) == "$0.0883"
+    assert money_text(0.0) == "$0.00"
+    assert time_text(2.14e-18) == "0 s"
+    assert time_text(1e-12) == "0.001 ns"

@@ -95,3 +95,10 @@ def test_equal_answers_are_not_told_apart(make_answer):
 def test_a_kind_that_one_answer_lacks_counts_in_full(make_answer):
     before, after = make_answer(kinds=kinds(dispatch=2e-3)), make_answer(kinds=kinds(attention_tp=1e-3))
     assert critical_path_changes(before, after) == {"dispatch": -2e-3, "attention_tp": 1e-3}
+
+
+def test_even_and_uneven_loads_are_told_apart(make_answer):
+    even = sentences(make_answer(metrics={**METRICS, "load_imbalance": 1.0}))
+    uneven = sentences(make_answer(metrics={**METRICS, "load_imbalance": 1.2}))
+    assert "Routed tokens are spread evenly over the ranks." in even
+    assert "The most loaded rank gets 1.2 times the mean of routed tokens." in uneven
