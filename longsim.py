@@ -18,6 +18,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("simulator.cli:run", "Simulate one step of a scenario and say where the time goes."),
     "compare": ("simulator.cli:compare", "Compare a scenario under every combination of varied keys."),
     "validate": ("validation.cli.validate:validate", "Judge predictions against published and measured figures."),
+    "calibrate": ("validation.cli.calibrate:calibrate", "Fit the machines' curves on measured tables."),
     "models": ("simulator.cli:models", "List the models."),
     "machines": ("simulator.cli:machines", "List the machines."),
     "scenarios": ("simulator.cli:scenarios", "List the shipped scenarios."),

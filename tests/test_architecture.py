@@ -15,7 +15,8 @@ HOUSE = Rules(
         "validation.cli | simulator.cli",
         "simulator.console",
         "validation.suites",
-        "validation.judged_rows | validation.bars",
+        "validation.table_checks",
+        "validation.judged_rows | validation.bars | validation.fitted_files",
         "validation.kernels | validation.known_tables",
         "validation.calibrate",
         "validation.kernel_families | validation.infersim_families | validation.transfer_families"
