@@ -15,8 +15,9 @@ HOUSE = Rules(
         "validation.cli | simulator.cli",
         "simulator.console",
         "validation.suites",
-        "validation.table_checks",
-        "validation.judged_rows | validation.bars | validation.fitted_files",
+        "validation.table_checks | validation.point_transfers",
+        "validation.point_kernels",
+        "validation.judged_rows | validation.bars | validation.fitted_files | validation.points",
         "validation.kernels | validation.known_tables",
         "validation.calibrate",
         "validation.kernel_families | validation.infersim_families | validation.transfer_families"

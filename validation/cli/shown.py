@@ -23,6 +23,8 @@ def show_rows(document: Mapping[str, Any]) -> None:
     out.print(table)
     for note in document["notes"]:
         out.print(f"{note['id']}: {note['text']}", markup=False)
+    for item in document["skipped"]:
+        out.print(f"skipped: {item['id']}: {item['reason']}", markup=False)
     summary = document["summary"]
     out.print(f"{summary['n_ok']} of {summary['n']} rows within their bar", markup=False)
 

@@ -12,6 +12,7 @@ from simulator.console import ANSWERED, MISSED_BAR, JsonOption, faults_to_exit_c
 from validation.cli.shown import show_kernels, show_rows
 from validation.known_tables import default_data
 from validation.suites.kernels import judge_kernels
+from validation.suites.published import published_document
 from validation.suites.theory import theory_document
 
 Document = Mapping[str, Any]
@@ -23,6 +24,7 @@ class Options:
 
     data: Path | None = None
     by: str = ""
+    points: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,20 +41,30 @@ def _kernels(options: Options) -> Document:
     return judge_kernels(options.data or default_data(), by=options.by).document
 
 
+def _published(options: Options) -> Document:
+    return published_document(options.points or default_data() / "measured" / "published_points.json")
+
+
 SUITES: Mapping[str, Suite] = {
     "theory": Suite(judge=lambda _: theory_document(), show=show_rows),
     "kernels": Suite(judge=_kernels, show=show_kernels, options=("data", "by"), verdicts="tables"),
+    "published": Suite(judge=_published, show=show_rows, options=("points",)),
 }
 DataOption = Annotated[
     Path | None, typer.Option("--data", metavar="PATH", help="Directory of tables, or one CSV file (kernels).")
 ]
 ByOption = Annotated[str, typer.Option("--by", metavar="COLUMN", help="Group by this column of the tables (kernels).")]
 
+PointsOption = Annotated[
+    Path | None, typer.Option("--points", metavar="FILE.json", help="Published figures (published).")
+]
+
 
 def validate(
-    suite: Annotated[str, typer.Argument(metavar="SUITE", help="theory | kernels")],
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="theory | kernels | published")],
     data: DataOption = None,
     by: ByOption = "",
+    points: PointsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Judge predictions against published and measured figures; exit code 1 if a bar is missed."""
@@ -60,7 +72,7 @@ def validate(
         if suite not in SUITES:
             raise InputFaults([unknown_word("suite", suite, list(SUITES))])
         chosen = SUITES[suite]
-        options = Options(data=data, by=by)
+        options = Options(data=data, by=by, points=points)
         _refuse_foreign(suite, chosen, options)
         document = chosen.judge(options)
         if as_json:
