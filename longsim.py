@@ -19,6 +19,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "compare": ("simulator.cli:compare", "Compare a scenario under every combination of varied keys."),
     "validate": ("validation.cli.validate:validate", "Judge predictions against published and measured figures."),
     "calibrate": ("validation.cli.calibrate:calibrate", "Fit the machines' curves on measured tables."),
+    "import": ("validation.cli.importing:import_", "Bring measurements into a profile directory of your own."),
     "models": ("simulator.cli:models", "List the models."),
     "machines": ("simulator.cli:machines", "List the machines."),
     "scenarios": ("simulator.cli:scenarios", "List the shipped scenarios."),

@@ -15,6 +15,7 @@ HOUSE = Rules(
         "validation.cli | simulator.cli",
         "simulator.console",
         "validation.suites",
+        "validation.importers",
         "validation.table_checks | validation.point_transfers",
         "validation.point_kernels",
         "validation.judged_rows | validation.bars | validation.fitted_files | validation.points",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hw_profiles.curves.base import FloatArray
+from hw_profiles.curves.base import Chip, FloatArray
 from hw_profiles.curves.elementwise import PUBLISHED_ELEMENTWISE
 from hw_profiles.curves.records import AnyCurve, to_record
 from validation.chips import CHIPS
@@ -34,12 +34,21 @@ FEWEST_ROWS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """The rows of one machine, table and group: what one curve is fitted on and judged with."""
+    """The rows of one machine, table and group: what one curve is fitted on and judged with.
+
+    `profile_chip`: the limits of a machine that stands in no table of ours.
+    """
 
     machine: str
     family: Family
     name: str
     rows: pd.DataFrame
+    profile_chip: Chip | None = None
+
+    @property
+    def chip(self) -> Chip:
+        """The datasheet limits of the machine."""
+        return self.profile_chip or CHIPS[self.machine]
 
 
 def find_table(data_dir: Path, file: str) -> Path | None:
@@ -67,12 +76,12 @@ def sound(rows: pd.DataFrame) -> pd.DataFrame:
 
 def fit_group(group: Group, rows: pd.DataFrame) -> AnyCurve:
     """Return the curve of the group's family fitted on `rows`."""
-    return group.family.fit(rows, CHIPS[group.machine])
+    return group.family.fit(rows, group.chip)
 
 
 def log_errors(group: Group, rows: pd.DataFrame, curve: AnyCurve) -> FloatArray:
     """Return log(predicted / measured) of `rows`."""
-    predicted_s = group.family.predict(rows, CHIPS[group.machine], curve)
+    predicted_s = group.family.predict(rows, group.chip, curve)
     return np.asarray(np.log(predicted_s / rows["seconds"].to_numpy(dtype=np.float64)))
 
 
@@ -84,7 +93,7 @@ def fit_all(data_dir: Path, families: Sequence[Family] = FAMILIES) -> dict[str, 
         if path is None:
             continue
         for group in groups_of(family, path):
-            record = _record(group)
+            record = record_of(group)
             if record is None:
                 continue
             machine = fitted.setdefault(group.machine, _head())
@@ -107,14 +116,17 @@ def _head() -> dict[str, Any]:
     }
 
 
-def _record(group: Group) -> dict[str, Any] | None:
-    """The fitted group as a record with residuals of its held-out rows and the measured range; None if rows are few."""
+def record_of(group: Group) -> dict[str, Any] | None:
+    """Return the fitted group as a record; None where rows are too few."""
     rows = sound(group.rows)
     train = rows[rows["split"] == "train"]
-    if len(train) < FEWEST_ROWS:
-        return None
-    curve = fit_group(group, train)
-    held = rows[rows["split"] != "train"]
+    return judged_record(group, fit_group(group, train)) if len(train) >= FEWEST_ROWS else None
+
+
+def judged_record(group: Group, curve: AnyCurve) -> dict[str, Any]:
+    """Return `curve` as a record with its range, and its residuals on held-out rows (on all where those are few)."""
+    rows = sound(group.rows)
+    train, held = rows[rows["split"] == "train"], rows[rows["split"] != "train"]
     errors = log_errors(group, held if len(held) >= FEWEST_ROWS else rows, curve)
     low, high = np.quantile(-errors, [0.1, 0.9])
     ranges = {axis: [float(train[axis].min()), float(train[axis].max())] for axis in group.family.axes}

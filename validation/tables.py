@@ -58,7 +58,11 @@ def read_table(table: Table, path: Path, *, keep_bad: bool = False) -> pd.DataFr
     Rows whose times or sizes are no positive numbers are refused as a whole file, or with `keep_bad` marked as faults
     (a file without one good row is refused all the same).
     """
-    raw = read_csv(path)
+    return shaped_table(table, read_csv(path), path, keep_bad=keep_bad)
+
+
+def shaped_table(table: Table, raw: pd.DataFrame, path: Path, *, keep_bad: bool = False) -> pd.DataFrame:
+    """Return `raw` as `read_table` does; `path` is what faults name."""
     _refuse(path, raw, [column for column in table.columns if column not in raw.columns])
     frame = raw.assign(file_row=np.arange(len(raw)))
     frame = _melted(table.prepare(frame) if table.prepare else frame, table)
