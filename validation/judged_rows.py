@@ -109,4 +109,8 @@ def _band(group: Group) -> Any:  # noqa: ANN401 (one word or a word per row)
 
 def _shapes(family: Family, rows: pd.DataFrame) -> "pd.Series[str]":
     columns = list(dict.fromkeys([*family.table.site, *family.table.shape]))
-    return rows[columns].apply(lambda row: ", ".join(f"{name}={row[name]}" for name in columns), axis=1)
+    return rows[columns].apply(lambda row: ", ".join(f"{name}={_number(row[name])}" for name in columns), axis=1)
+
+
+def _number(value: object) -> str:
+    return f"{value:.15g}" if isinstance(value, float) else str(value)

@@ -2,18 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from html import escape
-from importlib.resources import files
 from pathlib import Path
-
-from plotly.offline import get_plotlyjs
 
 from simulator.answer import Answer
 from simulator.report.comparison_figures import comparison_figure, rates_figure
 from simulator.report.comparison_words import comparison_sentences
+from simulator.report.document import write_document
 from simulator.report.figures import breakdown_figure, memory_figure, sources_figure
 from simulator.report.formats import quantity_text
 from simulator.report.markup import bullets, paragraph, plot, section, table, tiles
-from simulator.report.replacing import replacing
 from simulator.report.tables import (
     assumptions_table,
     comparison_table,
@@ -39,8 +36,6 @@ _BREAKDOWN_CAPTION = (
     "Means over devices. Busy: time spent on a kind, streams added up. Exposed: communication with nothing computed "
     "beside. Critical path: what the length of the step consists of."
 )
-# The browser itself refuses every address outside the file; plotly draws with inline styles and saves images as data.
-_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 
 
 def write_page(answers: Sequence[Answer], path: str | Path, *, title: str) -> None:
@@ -49,37 +44,13 @@ def write_page(answers: Sequence[Answer], path: str | Path, *, title: str) -> No
     One answer: words, key figures, timeline, breakdown, memory, assumptions, scenario. Several: first what tells them
     apart, then each. Raises OSError where `path` cannot be written; the file appears whole or not at all.
     """
-    body = _body(answers, title)
-    with replacing(path) as file:
-        file.write(_head(title))
-        file.write(body)
-        file.write(f"<script>{get_plotlyjs()}</script>\n<script>{_resource('page.js')}</script>\n</body>\n</html>\n")
+    write_document(path, title=title, parts=_body(answers))
 
 
-def _resource(name: str) -> str:
-    return files("simulator.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _head(title: str) -> str:
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<link rel="icon" href="data:,">\n<title>{escape(title)}</title>\n<style>{_resource("page.css")}</style>\n'
-        "</head>\n<body>\n"
-    )
-
-
-def _body(answers: Sequence[Answer], title: str) -> str:
+def _body(answers: Sequence[Answer]) -> list[str]:
     if len(answers) == 1:
-        parts = [_subject(answers[0]), *_opening(answers[0]), *_parts(answers[0], level=2)]
-    else:
-        parts = [_links(answers), _comparison(answers)]
-        parts += [_answer_section(position, answer) for position, answer in enumerate(answers)]
-    footer = paragraph(
-        "Written by longsim. Times in SI units, GB is 1e9 bytes. This file loads nothing from elsewhere."
-    )
-    return f"<main>\n<header><h1>{escape(title)}</h1></header>\n{''.join(parts)}<footer>{footer}</footer>\n</main>\n"
+        return [_subject(answers[0]), *_opening(answers[0]), *_parts(answers[0], level=2)]
+    return [_links(answers), _comparison(answers), *(_answer_section(n, answer) for n, answer in enumerate(answers))]
 
 
 def _subject(answer: Answer) -> str:

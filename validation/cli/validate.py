@@ -8,10 +8,21 @@ from typing import Annotated, Any
 import typer
 
 from hw_profiles.faults import Fault, InputFaults, unknown_word
-from simulator.console import ANSWERED, MISSED_BAR, JsonOption, faults_to_exit_code, print_json
+from simulator.console import (
+    ANSWERED,
+    MISSED_BAR,
+    JsonOption,
+    ReportOption,
+    check_writable,
+    err,
+    faults_to_exit_code,
+    print_json,
+    writing,
+)
+from simulator.report.residuals import write_residuals
 from validation.cli.shown import show_kernels, show_rows
 from validation.known_tables import default_data
-from validation.suites.kernels import judge_kernels
+from validation.suites.kernels import judge_kernels, residuals_of
 from validation.suites.published import published_document
 from validation.suites.theory import theory_document
 
@@ -25,6 +36,7 @@ class Options:
     data: Path | None = None
     by: str = ""
     points: Path | None = None
+    report: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +50,13 @@ class Suite:
 
 
 def _kernels(options: Options) -> Document:
-    return judge_kernels(options.data or default_data(), by=options.by).document
+    check_writable({"--report": options.report})
+    judgement = judge_kernels(options.data or default_data(), by=options.by)
+    if options.report is not None:
+        with writing("--report", options.report):
+            write_residuals(residuals_of(judgement), options.report, title="Kernels: predicted and measured")
+        err.print(f"report: {options.report}", markup=False)
+    return judgement.document
 
 
 def _published(options: Options) -> Document:
@@ -47,7 +65,7 @@ def _published(options: Options) -> Document:
 
 SUITES: Mapping[str, Suite] = {
     "theory": Suite(judge=lambda _: theory_document(), show=show_rows),
-    "kernels": Suite(judge=_kernels, show=show_kernels, options=("data", "by"), verdicts="tables"),
+    "kernels": Suite(judge=_kernels, show=show_kernels, options=("data", "by", "report"), verdicts="tables"),
     "published": Suite(judge=_published, show=show_rows, options=("points",)),
 }
 DataOption = Annotated[
@@ -65,6 +83,7 @@ def validate(
     data: DataOption = None,
     by: ByOption = "",
     points: PointsOption = None,
+    report: ReportOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Judge predictions against published and measured figures; exit code 1 if a bar is missed."""
@@ -72,7 +91,7 @@ def validate(
         if suite not in SUITES:
             raise InputFaults([unknown_word("suite", suite, list(SUITES))])
         chosen = SUITES[suite]
-        options = Options(data=data, by=by, points=points)
+        options = Options(data=data, by=by, points=points, report=report)
         _refuse_foreign(suite, chosen, options)
         document = chosen.judge(options)
         if as_json:

@@ -1,6 +1,6 @@
 """Kernels and collectives: the shipped curves judged on every row of measured tables, group by group."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,16 +9,17 @@ import numpy as np
 import pandas as pd
 
 from hw_profiles.faults import Fault, InputFaults
+from simulator.report.residuals import Residuals
 from validation.bars import Bar, read_bars, verdict
 from validation.calibrate import PROFILES_DIR
 from validation.judged_rows import FITTED_ON, UNSEEN, judged_rows
 from validation.kernels import NOISE_FLOOR, read_fitted
 from validation.known_tables import KnownTable, find_known_tables
 
-WORST_ROWS = 20
+WORST_ROWS, WORST_SHOWN = 20, 10
 NO_FAMILY = "no curve takes this kind of row"
-HELD_OUT = "this file is a source of the fit: held-out rows are judged (points and whole sites), the others counted"
-NEVER_SEEN = "this file is no source of the fit: every row is judged"
+HELD_OUT = "a source of the fit; its held-out rows (points and whole sites) are judged, the others counted"
+NEVER_SEEN = "no source of the fit; every row is judged"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,27 @@ def judge_kernels(data: Path, *, by: str = "") -> Judgement:
                                  remedy="name a column of the tables")])  # fmt: skip
     skipped = [*inventory.skipped, *_without_column(rows, by), *_uncovered(rows)]
     return Judgement(rows=rows, document=_document(rows.dropna(subset="group"), skipped, by))
+
+
+def residuals_of(judgement: Judgement) -> Residuals:
+    """Return the judgement as the report page takes it: held-out rows, groups, worst rows, key figures, sentences."""
+    document, held = judgement.document, _held(judgement.rows[judgement.rows["uncovered"] == ""])
+    summary = document["summary"]
+    shares = [("median error", summary["median"]), ("90th percentile", summary["p90"]), ("bias", summary["bias"])]
+    figures = [(label, f"{value:.1%}") for label, value in shares if value is not None]
+    figures += [("rows judged", f"{summary['n']:,}"), ("refused as faulty", f"{summary['refused']:,}")]
+    figures += [("bars met", f"{summary['n_ok']} of {summary['n_bars']}")] if summary["n_bars"] else []
+    return Residuals(rows=held, groups=document["tables"], worst=document["worst"][:WORST_SHOWN], figures=figures,
+                     sentences=list(_sentences(document)))  # fmt: skip
+
+
+def _sentences(document: Mapping[str, Any]) -> Iterator[str]:
+    """What was judged, files of one kind together, and which rows were not."""
+    for text in dict.fromkeys(note["text"] for note in document["notes"]):
+        files = ", ".join(note["file"] for note in document["notes"] if note["text"] == text)
+        yield f"{files}: {text}."
+    yield from (f"{item['n']} rows of {item['file']} skipped: {item['reason']}."
+                for item in document["skipped"] if "n" in item)  # fmt: skip
 
 
 def _rows_of(table: KnownTable, fitted: dict[str, Any], by: str) -> pd.DataFrame:
