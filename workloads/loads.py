@@ -4,20 +4,23 @@ L MoE layers (1 where all are alike), R ranks, X experts on a rank, N routed exp
 and D destination rank inside a group, M nodes of a group.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 
 import numpy as np
 
-from workloads.ops import FloatArray, IntArray
-from workloads.routing import (
-    ffn_expert_distribution,
-    inclusion_probabilities,
-    power_law,
-    sample_choices,
-    touch_probabilities,
+from workloads.choices import (
+    ChoiceCounts,
+    expected_choices,
+    expert_ranks,
+    load_trace,
+    popularity,
+    replayed_choices,
+    sampled_choices,
 )
-from workloads.routing_counts import read_counts
+from workloads.ops import FloatArray, IntArray
+from workloads.routing import ffn_expert_distribution
 from workloads.step import StepSpec
 from workloads.zoo import n_moe_layers
 
@@ -49,135 +52,41 @@ class RoutedLoads:
         return np.asarray(self.rows_LRX.sum(axis=2))
 
 
-def expert_ranks(step: StepSpec) -> IntArray:
-    """Return the rank inside its EP group that holds each routed expert, (N,)."""
-    n, ep = step.model.moe.n_routed_experts, step.layout.ep
-    experts_N = np.arange(n)
-    return experts_N // (n // ep) if step.layout.expert_placement == "contiguous" else experts_N % ep
-
-
-def _popularity(step: StepSpec, n_tokens: float, rng: np.random.Generator) -> FloatArray:
-    n, spec = step.model.moe.n_routed_experts, step.routing.popularity
-    if spec == "balanced":
-        return np.full(n, 1.0 / n)
-    kind, _, argument = spec.partition(":")
-    if kind == "power_law":
-        return power_law(n, float(argument), max(0.8 * n_tokens, 2.0), rng)
-    counts_N = read_counts(argument, n, at_least=step.model.moe.top_k)
-    return np.asarray(counts_N / counts_N.sum())
-
-
 def routed_loads(step: StepSpec, tokens_R: FloatArray, part: int = 0) -> RoutedLoads:
     """Return the loads of every MoE layer of `step` with `tokens_R` tokens of (half-)batch `part` on each rank.
 
     Layers are alike (L = 1) when expectations are asked for and popularity is not drawn anew in each layer. Popularity
     is the same for all parts of a batch, choices are drawn for each.
     """
-    pmf_K = ffn_expert_distribution(step.model.moe, step.routing.ffn_experts, step.routing.zero_experts)
-    sampled = step.routing.draw == "sample"
-    drawn_popularity = step.routing.popularity.startswith("power_law")
+    kind, _, argument = step.routing.popularity.partition(":")
+    alike = step.routing.draw == "mean" and kind in {"balanced", "counts"}
     popularity_rng, choice_rng = np.random.default_rng([step.seed, 1]), np.random.default_rng([step.seed, 2, part])
     ep = step.layout.ep
-    group_tokens = step.batch.sequences_per_gpu * step.queries_per_sequence * ep
+    choose: Callable[[FloatArray], ChoiceCounts]
     layers = []
-    for _ in range(n_moe_layers(step.model) if sampled or drawn_popularity else 1):
-        popularity_N = _popularity(step, group_tokens, popularity_rng)
-        groups = []
-        for first in range(0, len(tokens_R), ep):
-            tokens_S = tokens_R[first : first + ep]
-            if sampled:
-                counts = _sampled_counts(step, tokens_S, popularity_N, pmf_K, choice_rng)
-            else:
-                counts = _expected_counts(step, tokens_S, popularity_N, pmf_K)
-            groups.append(_group_loads(step, counts))
+    for layer in range(1 if alike else n_moe_layers(step.model)):
+        if kind == "trace":
+            choose = partial(replayed_choices, step, trace=load_trace(argument), layer=layer, rng=choice_rng)
+        else:
+            choose = _drawn(step, popularity_rng, choice_rng)
+        groups = [_group_loads(step, choose(tokens_R[first : first + ep])) for first in range(0, len(tokens_R), ep)]
         layers.append(_concatenate(groups, axis=1))
     return _concatenate(layers, axis=0)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Counts:
-    """Choices inside one EP group. `choices_SN`: by source rank and expert; `active_N`: probability that the expert
-    has a row; `touched_SD`, `touched_SM`: tokens of a source with at least one expert on a rank, in a node."""
-
-    choices_SN: FloatArray
-    active_N: FloatArray
-    touched_SD: FloatArray
-    touched_SM: FloatArray
-
-
-def _expected_counts(step: StepSpec, tokens_S: FloatArray, popularity_N: FloatArray, pmf_K: FloatArray) -> _Counts:
-    rank_N, ep, per_node = expert_ranks(step), step.layout.ep, step.devices_per_node
-    n_nodes = -(-ep // per_node)
-    include_N = inclusion_probabilities(popularity_N, pmf_K)
-    choices_SN = np.outer(tokens_S, include_N)
-    rank_D = touch_probabilities(popularity_N, pmf_K, rank_N, ep)
-    node_M = touch_probabilities(popularity_N, pmf_K, rank_N // per_node, n_nodes)
-    active_N = 1.0 - np.clip(1.0 - include_N, 0.0, 1.0) ** tokens_S.sum()
-    zero_slots = _remapped_slots(step, pmf_K)
-    if zero_slots:
-        choices_SN[:, 0] += tokens_S * zero_slots
-        rank_D[rank_N[0]] = _touch_with_remap(popularity_N, pmf_K, rank_N)
-        node_M[rank_N[0] // per_node] = _touch_with_remap(popularity_N, pmf_K, rank_N // per_node)
-        active_N[0] = 1.0
-    return _Counts(
-        choices_SN=choices_SN,
-        active_N=active_N,
-        touched_SD=np.outer(tokens_S, rank_D),
-        touched_SM=np.outer(tokens_S, node_M),
-    )
+def _drawn(
+    step: StepSpec, popularity_rng: np.random.Generator, choice_rng: np.random.Generator
+) -> Callable[[FloatArray], ChoiceCounts]:
+    """Return how the tokens of a group choose in a layer: by its popularity, in expectation or drawn."""
+    pmf_K = ffn_expert_distribution(step.model.moe, step.routing.ffn_experts, step.routing.zero_experts)
+    group_tokens = step.batch.sequences_per_gpu * step.queries_per_sequence * step.layout.ep
+    popularity_N = popularity(step, group_tokens, popularity_rng)
+    if step.routing.draw == "sample":
+        return partial(sampled_choices, step, popularity_N=popularity_N, pmf_K=pmf_K, rng=choice_rng)
+    return partial(expected_choices, step, popularity_N=popularity_N, pmf_K=pmf_K)
 
 
-def _remapped_slots(step: StepSpec, pmf_K: FloatArray) -> float:
-    """Mean zero-expert slots per token that policy remap0 sends to expert 0."""
-    if step.routing.zero_experts != "remap0" or step.model.moe.n_zero_experts == 0:
-        return 0.0
-    return float(len(pmf_K) - 1 - np.dot(np.arange(len(pmf_K)), pmf_K))
-
-
-def _touch_with_remap(popularity_N: FloatArray, pmf_K: FloatArray, group_N: IntArray) -> float:
-    """Probability that a token touches expert 0's group when every token with a zero expert is sent there."""
-    all_ffn_K = np.zeros(len(pmf_K))
-    all_ffn_K[-1] = 1.0
-    elsewhere_N = (group_N != group_N[0]).astype(np.int64)
-    touch = touch_probabilities(popularity_N, all_ffn_K, elsewhere_N, 2)[0]
-    return float(1.0 - pmf_K[-1] + pmf_K[-1] * touch)
-
-
-def _sampled_counts(
-    step: StepSpec, tokens_S: FloatArray, popularity_N: FloatArray, pmf_K: FloatArray, rng: np.random.Generator
-) -> _Counts:
-    moe, ep, per_node = step.model.moe, step.layout.ep, step.devices_per_node
-    rank_N = expert_ranks(step)
-    whole_S = np.round(tokens_S).astype(np.int64)
-    source_T = np.repeat(np.arange(ep), whole_S)
-    token, expert = sample_choices(popularity_N, pmf_K, len(source_T), rng)
-    if _remapped_slots(step, pmf_K):
-        zeros_T = len(pmf_K) - 1 - np.bincount(token, minlength=len(source_T))
-        token = np.concatenate([token, np.repeat(np.arange(len(source_T)), zeros_T)])
-        expert = np.concatenate([expert, np.zeros(int(zeros_T.sum()), dtype=np.int64)])
-    n, n_nodes = moe.n_routed_experts, -(-ep // per_node)
-    choices_SN = np.bincount(source_T[token] * n + expert, minlength=ep * n).reshape(ep, n).astype(float)
-    return _Counts(
-        choices_SN=choices_SN,
-        active_N=(choices_SN.sum(axis=0) > 0).astype(float),
-        touched_SD=_touched(source_T, token, rank_N[expert], ep, ep),
-        touched_SM=_touched(source_T, token, rank_N[expert] // per_node, ep, n_nodes),
-    )
-
-
-def _touched(source_T: IntArray, token: IntArray, group: IntArray, n_sources: int, n_groups: int) -> FloatArray:
-    seen = np.zeros(len(source_T) * n_groups, dtype=bool)
-    seen[token * n_groups + group] = True
-    seen_TG = seen.reshape(len(source_T), n_groups)
-    touched_SG = np.zeros((n_sources, n_groups))
-    occupied = np.bincount(source_T, minlength=n_sources) > 0
-    starts = np.searchsorted(source_T, np.arange(n_sources)[occupied])
-    if len(source_T):
-        touched_SG[occupied] = np.add.reduceat(seen_TG, starts, axis=0, dtype=float)
-    return touched_SG
-
-
-def _group_loads(step: StepSpec, counts: _Counts) -> RoutedLoads:
+def _group_loads(step: StepSpec, counts: ChoiceCounts) -> RoutedLoads:
     """Turn the choices inside one EP group into the loads of its ranks (L = 1, R = E)."""
     ep, per_node, rank_N = step.layout.ep, step.devices_per_node, expert_ranks(step)
     by_rank = np.argsort(rank_N, kind="stable")
@@ -196,7 +105,7 @@ def _group_loads(step: StepSpec, counts: _Counts) -> RoutedLoads:
     return RoutedLoads(rows_LRX=choices_SDX.sum(axis=0)[None], **{name: a[None] for name, a in row.items()})
 
 
-def _deduplicated(counts: _Counts, node_E: IntArray, rail_E: IntArray) -> dict[str, FloatArray]:
+def _deduplicated(counts: ChoiceCounts, node_E: IntArray, rail_E: IntArray) -> dict[str, FloatArray]:
     """Copies when each token crosses to a node once, on its source's rail, and is forwarded inside it.
 
     A source's copy arrives at the rank of the same rail in the destination node; from there, as from the source in its

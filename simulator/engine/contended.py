@@ -170,9 +170,7 @@ class ContendedRun:
                 self.schedule(tick, 1, due if due > 0.0 else 0.0)
             return
         first_hold, claim_D = self.first_hold, device.claim_D
-        key = tuple(
-            [lane.demand + first_hold if lane.state == HOLDING else claim_D[lane.demand] for lane in fluid]
-        )
+        key = tuple([lane.demand + first_hold if lane.state == HOLDING else claim_D[lane.demand] for lane in fluid])
         rates = self.rates_of.get(key)
         if rates is None:
             rates = progress_rates([self.claims[k] for k in key], self.n_sms, self.capacity)

@@ -43,7 +43,7 @@ _BREAKDOWN_CAPTION = (
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 
 
-def write_page(answers: Sequence[Answer], path: Path, *, title: str) -> None:
+def write_page(answers: Sequence[Answer], path: str | Path, *, title: str) -> None:
     """Write the report on `answers` to `path` as one self-contained HTML file.
 
     One answer: words, key figures, timeline, breakdown, memory, assumptions, scenario. Several: first what tells them

@@ -8,12 +8,13 @@ from typing import TextIO
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[TextIO]:
+def replacing(path: str | Path) -> Iterator[TextIO]:
     """Open a new text file beside `path` that takes its place when the block ends well and vanishes when it does not.
 
     A link keeps pointing where it pointed; a device or a pipe is written as it is, for nothing may take its place.
     Raises OSError where the directory is absent or not writable, or where `path` is a directory.
     """
+    path = Path(path)
     if path.exists() and not path.is_file():
         with path.open("w", encoding="utf-8", newline="\n") as file:
             yield file

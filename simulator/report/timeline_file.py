@@ -20,7 +20,7 @@ _LEADING_ARGS = ("op_id", "kind", "layer", "flops", "bytes", "tier", "source", "
 Event = dict[str, Any]
 
 
-def write_trace(timeline: pd.DataFrame, path: Path, *, name: str) -> None:
+def write_trace(timeline: pd.DataFrame, path: str | Path, *, name: str) -> None:
     """Write `timeline` (columns of simulator/timeline.py, and any more) to `path`; `name` says what ran.
 
     `ts` and `dur` are in µs, on whole nanoseconds; the exact `start_s` and `end_s` and every other column stand in

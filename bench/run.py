@@ -1,0 +1,30 @@
+"""`make bench`: run every benchmark, print a table beside the bars, write bench.json ({name: number})."""
+
+import json
+from importlib import import_module
+from pathlib import Path
+
+MODULES = ("engine", "process")
+BARS = {
+    "engine_uncontended_vs_simpy": (">=", 0.75),
+    "engine_contended_vs_simpy": (">=", 0.30),
+    "run_process_vs_imports": ("<=", 1.8),
+    "run_peak_mb": ("<=", 300.0),
+}
+
+
+def main() -> None:
+    """Measure, print, write."""
+    figures: dict[str, float] = {}
+    for module in MODULES:
+        figures |= import_module(module).measure()
+    for name, value in figures.items():
+        sign, bar = BARS.get(name, ("", 0.0))
+        met = (value >= bar) if sign == ">=" else (value <= bar)
+        verdict = f"  {sign} {bar:g}  {'ok' if met else 'MISSED'}" if sign else ""
+        print(f"{name:36s} {value:14.4g}{verdict}")
+    Path("bench.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Estimators, twins of the predictors in hw_profiles.curves: measured rows to coefficients."""
