@@ -8,6 +8,7 @@ from hw_profiles.schema import HardwareProfile
 from simulator.model_checks import check_for_impossible_model
 from simulator.routing_checks import check_for_bad_routing, check_for_trace_of_another_model
 from simulator.scenario_schema import Scenario
+from workloads.layout import Layout
 from workloads.model import ModelSpec
 from workloads.schedules.table import SCHEDULES
 
@@ -43,6 +44,7 @@ def check_scenario(scenario: Scenario) -> list[Fault]:
         faults += [*check_for_schedule_that_does_not_fit(scenario, model), *check_for_bad_routing(scenario, model)]
         faults += check_for_trace_of_another_model(scenario, model)
         faults += check_for_bad_drafts(scenario, model)
+    faults += [*check_for_what_is_not_modelled(scenario.layout), *check_for_small_buffers(scenario)]
     if model and profile and not any(f.field == "n_gpus" for f in faults):
         faults += check_for_layout_that_does_not_divide(scenario, model, profile)
         faults += check_for_missing_precision(scenario, profile)
@@ -170,6 +172,10 @@ def check_for_layout_that_does_not_divide(
             allowed=f"up to {node}, or a multiple of {node}",
             remedy="let EP groups fill whole nodes",
         )
+
+
+def check_for_what_is_not_modelled(layout: Layout) -> Iterable[Fault]:
+    """Degrees and copies that a layout can name and nothing simulates yet."""
     for key in ("cp", "pp"):
         if getattr(layout, key) != 1:
             yield Fault(
@@ -185,6 +191,10 @@ def check_for_layout_that_does_not_divide(
             allowed="0",
             remedy="redundant experts are not modelled yet",
         )
+
+
+def check_for_small_buffers(scenario: Scenario) -> Iterable[Fault]:
+    """Buffers of the low-latency kernels that this batch would overrun."""
     tokens = scenario.batch.sequences_per_gpu * (1 + scenario.mtp.n_draft)
     limit = scenario.batch.max_dispatch_tokens
     if limit > 0 and scenario.all_to_all == "low_latency" and limit < tokens:
