@@ -180,8 +180,7 @@ class ContendedRun:
         for lane, rate in zip(fluid, rates):  # noqa: B905 - the inner loop of the engine
             if rate > 0.0 and lane.state == FLUID:
                 due = lane.left / rate
-                if due < soonest:
-                    soonest = due
+                soonest = min(soonest, due)
         if soonest < INFINITE:
             device.wake = tick = Tick(self.on_wake, device)
             self.schedule(tick, 1, soonest if soonest > 0.0 else 0.0)
