@@ -11,6 +11,7 @@ from pydantic import ConfigDict, TypeAdapter
 
 from hw_profiles.checks import check_profile
 from hw_profiles.faults import Fault, InputFaults, unknown_word
+from hw_profiles.fitted import FITTED_FILE, Fitted, load_fitted
 from hw_profiles.provenance import separate_sources
 from hw_profiles.schema import (
     AllToAll,
@@ -51,6 +52,12 @@ def load_profile(name_or_path: str) -> HardwareProfile:
     Raises InputFaults with every fault of the file: first those of shape, and once the shape is right those of sense.
     """
     return _build(_parse(_find(name_or_path)))
+
+
+def load_curves(name_or_path: str) -> Fitted:
+    """Return the curves fitted on measurements of that machine, by family and group: `fitted.json` beside its profile;
+    empty where there is none. Raises InputFaults if the file cannot be used."""
+    return load_fitted(_find(name_or_path).with_name(FITTED_FILE))
 
 
 def _find(name_or_path: str) -> Path:

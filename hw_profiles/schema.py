@@ -106,6 +106,7 @@ class AllToAll:
 class HardwareProfile:
     """A machine: device, node, link tiers ("nvlink" inside a node, "nic" between nodes), fabric, kernel efficiencies.
 
+    "nvlink" stands for whatever joins the devices of a node: NVLink, Infinity Fabric, or PCIe where there is no other.
     `provenance` maps the dotted path of every number to its source, e.g. "device.hbm_bytes_per_s".
     """
 

@@ -5,13 +5,16 @@ from collections.abc import Sequence
 from simulator.costs.communication import communication_cost
 from simulator.costs.compute import compute_cost
 from simulator.costs.cost import Cost, Machine
+from simulator.costs.measured import from_curve
 from workloads.graph import OpGraph
 from workloads.ops import COMMUNICATION_KERNELS, Work
 
 
 def cost_of(work: Work, machine: Machine) -> Cost:
-    """Return the cost of one piece of work on a machine."""
-    return communication_cost(work, machine) if work.kernel in COMMUNICATION_KERNELS else compute_cost(work, machine)
+    """Return the cost of one piece of work on a machine: by its fitted curve where there is one, else the roofline."""
+    price = communication_cost if work.kernel in COMMUNICATION_KERNELS else compute_cost
+    roofline = price(work, machine)
+    return from_curve(work, machine, roofline) if machine.fitted else roofline
 
 
 def costs_of(graph: OpGraph, machine: Machine) -> Sequence[Cost]:

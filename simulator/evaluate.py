@@ -7,6 +7,7 @@ from typing import Any
 from hw_profiles.schema import HardwareProfile
 from simulator.answer import Answer, Assumption
 from simulator.critical_path import critical_path, shares
+from simulator.intervals import intervals, step_interval_s
 from simulator.metrics import bytes_by_tier, device_times, kind_table, load_imbalance, time_metrics
 from simulator.scenario import resolved
 from simulator.scenario_schema import Scenario
@@ -39,7 +40,7 @@ def run_scenario(scenario: Scenario) -> Run:
     graph = lower(scenario.step, scenario.schedule)
     return simulate(
         graph, scenario.profile, launch=scenario.run.launch, contention=scenario.run.contention,
-        compute_sms=scenario.compute_sms,
+        compute_sms=scenario.compute_sms, fitted=scenario.fitted,
     )  # fmt: skip
 
 
@@ -93,9 +94,11 @@ def _answer(scenario: Scenario, memory: MemoryUse, limit: float, *, fit: int, re
     metrics["bytes"] = bytes_by_tier(run)
     metrics["load_imbalance"] = load_imbalance(run)
     metrics["bound_by"] = next(iter(shares(path, "bound")))
+    low_s, high_s = step_interval_s(run, path, seed=scenario.seed)
     return replace(
         base,
         metrics=metrics,
+        interval=intervals(metrics, low_s, high_s),
         kinds=kind_table(run.timeline, devices, path),
         critical_path_by_source=shares(path, "source"),
         timeline=run.timeline,
@@ -126,8 +129,8 @@ def warnings_of(scenario: Scenario) -> Sequence[str]:
         found.append("no published figure exists for the prefill_pairs order: this answer is unvalidated")
     if scenario.mtp.n_draft and model.mtp is None:
         found.append(f"{model.name} has no draft head: drafts come from outside, at no cost")
-    if model.name == "longcat_2":
-        found.append("LongCat-2.0's sparse attention is not modelled: attention reads the full context")
+    if model.sparse_attention:
+        found.append(f"{model.title}'s sparse attention is not modelled: attention reads the full context")
     if scenario.routing.zero_experts == "remap0" and model.moe.n_zero_experts:
         found.append("remap0 sends every zero-expert slot to expert 0: its rank is a hot spot")
     if not scenario.run.contention:

@@ -1,14 +1,19 @@
 """What a scenario holds, and what follows from it: machine, model with its overrides, the step of work."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
 from hw_profiles.faults import Fault, InputFaults, unknown_word
-from hw_profiles.loader import load_profile
+from hw_profiles.fitted import Fitted
+from hw_profiles.loader import load_curves, load_profile
 from hw_profiles.schema import HardwareProfile
 from workloads.batch import Batch, Mtp, Precision, RoutingSpec
+from workloads.config_keys import ConfigFaults
+from workloads.hf_config import CONFIG_FILE, model_from_config
 from workloads.layout import Layout
 from workloads.model import ModelSpec
 from workloads.schedules.table import SCHEDULES
@@ -21,19 +26,22 @@ class RunOptions:
     """How the step is executed and counted. `launch`: kernels replayed from a graph or launched one by one;
     `contention`: whether ops slow one another; `parts` of the step that count; `all_to_all`: kernel family ("auto":
     low_latency in decode, normal in prefill); `compute_sms`: SMs that compute kernels take at most (0: all, less those
-    that an overlapped normal all-to-all holds)."""
+    that an overlapped normal all-to-all holds); `costs`: "fitted" prices kernels by the machine's fitted curves where
+    it has them, "roofline" by datasheet and named efficiencies throughout."""
 
     launch: Literal["graph", "eager"] = "graph"
     contention: bool = True
     parts: Sequence[Part] = ("layers", "lm_head", "mtp", "sampling")
     all_to_all: Literal["auto", "low_latency", "normal"] = "auto"
     compute_sms: int = 0
+    costs: Literal["fitted", "roofline"] = "fitted"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
     """One question: which model on which machine, in which layout and schedule, with which batch and routing.
 
+    `model`: a name of the zoo, or a Hugging Face config.json of a supported family (the file, or its directory).
     `model_overrides` changes fields of the model's specification, such as {"n_dense_layers": 0, "moe.top_k": 8}.
     """
 
@@ -59,11 +67,14 @@ class Scenario:
         return load_profile(self.machine)
 
     @cached_property
+    def fitted(self) -> Fitted:
+        """The machine's fitted curves; none where the scenario asks for rooflines."""
+        return load_curves(self.machine) if self.run.costs == "fitted" else {}
+
+    @cached_property
     def model_spec(self) -> ModelSpec:
-        """The model with its overrides; InputFaults if there is none of that name or no such field."""
-        if self.model not in ZOO:
-            raise InputFaults([unknown_word("model", self.model, list(ZOO))])
-        return override(ZOO[self.model](), self.model_overrides)
+        """The model with its overrides; InputFaults if there is none of that name or path, or no such field."""
+        return override(find_model(self.model), self.model_overrides)
 
     @property
     def all_to_all(self) -> Literal["low_latency", "normal"]:
@@ -99,6 +110,27 @@ class Scenario:
 
 
 _WORD: Mapping[type, str] = {int: "whole numbers", float: "numbers", bool: "true, false", str: "words"}
+
+
+def find_model(name_or_path: str) -> ModelSpec:
+    """Return the model of the zoo by name (a name wins over a path), or of the Hugging Face config at that path;
+    InputFaults if neither is there, or with every fault of the config."""
+    if name_or_path in ZOO:
+        return ZOO[name_or_path]()
+    path, found = Path(name_or_path), False
+    with suppress(OSError, RuntimeError):  # a name too long for the file system, a home of nobody: nothing is there
+        path = path.expanduser()
+        found = path.exists()
+    if not found:
+        if not name_or_path.endswith(".json") and "/" not in name_or_path:
+            raise InputFaults([unknown_word("model", name_or_path, list(ZOO))])
+        allowed = f"a {CONFIG_FILE}, its directory, or one of {', '.join(sorted(ZOO))}"
+        raise InputFaults([Fault(field="model", got=f"{name_or_path!r}, where no file is", allowed=allowed,
+                                 remedy="check the path")])  # fmt: skip
+    try:
+        return model_from_config(path)
+    except ConfigFaults as error:
+        raise InputFaults(Fault(**vars(fault)) for fault in error.faults) from None
 
 
 def override(model: ModelSpec, overrides: Mapping[str, float | str | bool]) -> ModelSpec:

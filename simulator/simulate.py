@@ -10,8 +10,9 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from hw_profiles.fitted import Fitted
 from hw_profiles.schema import HardwareProfile
-from simulator.costs.cost import Cost, Machine, capacities
+from simulator.costs.cost import BoolArray, Cost, Machine, capacities
 from simulator.demands import costs_of
 from simulator.engine.plan import Times
 from simulator.engine.run import run
@@ -37,15 +38,21 @@ class Run:
 
 
 def simulate(
-    graph: OpGraph, profile: HardwareProfile, *, launch: str = "graph", contention: bool = True, compute_sms: int = 0
+    graph: OpGraph,
+    profile: HardwareProfile,
+    *,
+    launch: str = "graph",
+    contention: bool = True,
+    compute_sms: int = 0,
+    fitted: Fitted | None = None,
 ) -> Run:
     """Return the run of `graph` on `profile`.
 
     `launch`: "graph" or "eager" gaps before each kernel. `contention` false: no op slows another. `compute_sms`: SMs
-    that compute kernels take at most (0: all).
+    that compute kernels take at most (0: all). `fitted`: curves that price the kernels they know (None: rooflines).
     """
     sms = min(compute_sms or profile.device.n_sms, profile.device.n_sms)
-    machine = Machine(profile=profile, n_devices=graph.n_ranks, launch=launch, compute_sms=sms)
+    machine = Machine(profile=profile, n_devices=graph.n_ranks, launch=launch, compute_sms=sms, fitted=fitted or {})
     costs = costs_of(graph, machine)
     activities = [
         Activity(stream=op.stream, deps=op.deps, demand=cost.demand) for op, cost in zip(graph.ops, costs, strict=True)
@@ -74,9 +81,13 @@ def _timeline(run_: Run) -> pd.DataFrame:
         "tier": _words([cost.tier for cost in run_.costs], n),
         "n_alike": np.tile(graph.n_alike_C, len(graph.ops)),
         "source": pd.Categorical([source for cost in run_.costs for source in cost.source_C]),
-        "extrapolated": np.zeros(len(graph.ops) * n, dtype=bool),
+        "extrapolated": np.concatenate([_extrapolated(cost, n) for cost in run_.costs]),
     }
     return pd.DataFrame(columns)[list(TIMELINE_COLUMNS)]
+
+
+def _extrapolated(cost: Cost, n_classes: int) -> BoolArray:
+    return np.zeros(n_classes, dtype=bool) if cost.extrapolated_C is None else cost.extrapolated_C
 
 
 def with_shapes(run_: Run) -> pd.DataFrame:
@@ -97,4 +108,4 @@ def _bytes_of(op: Op, cost: Cost) -> FloatArray:
     """Payload sent by a communication op, HBM bytes of a compute op."""
     if op.work.kernel in COMMUNICATION_KERNELS:
         return np.asarray(sum(cost.sent_bytes.values(), np.zeros_like(op.work.flops_C)))
-    return cost.demand.bytes_C["hbm"]
+    return op.work.hbm_bytes_C

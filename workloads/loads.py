@@ -31,7 +31,8 @@ class RoutedLoads:
 
     `rows_LRX`: rows of each local expert. `active_LR`: local experts with at least one row. Copies, one per chosen
     expert: `sent_*`, `received_*` inside the node and to other nodes, `local_LR` to the rank itself. With one copy per
-    destination node (`nic_*`, rail-aligned) and forwarding inside it (`nvlink_*`): tokens.
+    destination node (`nic_*`, rail-aligned) and forwarding inside it (`nvlink_*`): tokens. `reached_LR`: (token, rank)
+    pairs of which the token has an expert on the rank, itself included.
     """
 
     rows_LRX: FloatArray
@@ -45,6 +46,7 @@ class RoutedLoads:
     nic_received_LR: FloatArray
     nvlink_sent_LR: FloatArray
     nvlink_received_LR: FloatArray
+    reached_LR: FloatArray
 
     @property
     def rows_LR(self) -> FloatArray:
@@ -56,22 +58,31 @@ def routed_loads(step: StepSpec, tokens_R: FloatArray, part: int = 0) -> RoutedL
     """Return the loads of every MoE layer of `step` with `tokens_R` tokens of (half-)batch `part` on each rank.
 
     Layers are alike (L = 1) when expectations are asked for and popularity is not drawn anew in each layer. Popularity
-    is the same for all parts of a batch, choices are drawn for each.
+    is the same for all parts of a batch, choices are drawn for each. A model without MoE layers has one layer of zeros.
     """
+    if n_moe_layers(step.model) == 0:
+        return _no_loads(len(tokens_R))
     kind, _, argument = step.routing.popularity.partition(":")
     alike = step.routing.draw == "mean" and kind in {"balanced", "counts"}
     popularity_rng, choice_rng = np.random.default_rng([step.seed, 1]), np.random.default_rng([step.seed, 2, part])
     ep = step.layout.ep
-    choose: Callable[[FloatArray], ChoiceCounts]
     layers = []
     for layer in range(1 if alike else n_moe_layers(step.model)):
         if kind == "trace":
-            choose = partial(replayed_choices, step, trace=load_trace(argument), layer=layer, rng=choice_rng)
+            choose: Callable[[FloatArray], ChoiceCounts] = partial(
+                replayed_choices, step, trace=load_trace(argument), layer=layer, rng=choice_rng
+            )
         else:
             choose = _drawn(step, popularity_rng, choice_rng)
         groups = [_group_loads(step, choose(tokens_R[first : first + ep])) for first in range(0, len(tokens_R), ep)]
         layers.append(_concatenate(groups, axis=1))
     return _concatenate(layers, axis=0)
+
+
+def _no_loads(n_ranks: int) -> RoutedLoads:
+    """Nothing is routed: no expert, no copy on any rank."""
+    names = [f.name for f in fields(RoutedLoads) if f.name != "rows_LRX"]
+    return RoutedLoads(rows_LRX=np.zeros((1, n_ranks, 0)), **{name: np.zeros((1, n_ranks)) for name in names})
 
 
 def _drawn(
@@ -123,6 +134,7 @@ def _deduplicated(counts: ChoiceCounts, node_E: IntArray, rail_E: IntArray) -> d
             [hop_SD[np.ix_(rail_E == rail_E[f], node_E == node_E[f])].sum() for f in range(len(node_E))]
         ),
         "nvlink_received_LR": hop_SD.sum(axis=0),
+        "reached_LR": counts.touched_SD.sum(axis=1),
     }
 
 

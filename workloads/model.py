@@ -18,12 +18,15 @@ class MlaSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class GqaSpec:
-    """Grouped-query attention. `qk_norm`: RMSNorm over head_dim on queries and keys (Qwen3)."""
+    """Grouped-query attention. `qk_norm`: RMSNorm over head_dim on queries and keys (Qwen3); `qkv_bias`, `o_bias`:
+    biases of the projections into and out of the heads."""
 
     n_heads: int
     n_kv_heads: int
     head_dim: int
     qk_norm: bool = False
+    qkv_bias: bool = False
+    o_bias: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +45,9 @@ class MoeSpec:
     n_shared_experts: int = 0
     shared_ffn: int = 0
     correction_bias: bool = False
+
+
+NO_EXPERTS = MoeSpec(n_routed_experts=0, n_zero_experts=0, top_k=0, mean_ffn_experts=0.0, expert_ffn=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,20 +72,23 @@ class ModelSpec:
     """One transformer language model.
 
     `block`: "scmoe" is LongCat's layer (two attentions, two dense FFNs, one shortcut-connected MoE); "moe" a
-    conventional layer (one attention, one MoE; the first `n_dense_layers` have a dense FFN in its place).
+    conventional layer (one attention, one MoE; the first `n_dense_layers` have a dense FFN in its place); "dense" a
+    layer of one attention and one dense FFN throughout, whose `moe` is NO_EXPERTS. `sparse_attention`: the model reads
+    only part of its context, which nothing here counts (its indexer neither): attention reads the full context.
     """
 
     name: str
     title: str
-    block: Literal["scmoe", "moe"]
+    block: Literal["scmoe", "moe", "dense"]
     hidden: int
     n_layers: int
     attention: MlaSpec | GqaSpec
     dense_ffn: int
-    moe: MoeSpec
     vocab: int
+    moe: MoeSpec = NO_EXPERTS
     n_dense_layers: int = 0
     tied_embeddings: bool = False
+    sparse_attention: bool = False
     mtp: MtpSpec | None = None
     ngram: NgramSpec | None = None
 

@@ -51,7 +51,9 @@ class Work:
 
     `kind` is what it is for (attention, dense_ffn, router, dispatch, experts, combine, norm, ...), `kernel` which cost
     family prices it. `hbm_bytes_C`: weights and KV cache, always read from memory; `activation_bytes_C` may stay in
-    L2. `precision` of the arithmetic. `shape` holds the kernel's shape for curves and for the trace file.
+    L2. `precision` of the arithmetic. `variant`: which kernel of the family (grouped products: "masked" in decode,
+    "contiguous" in prefill). `shape` holds the kernel's shape for curves and for the trace file, `rows_CX` the rows of
+    each local expert X of a grouped product.
     """
 
     name: str
@@ -63,6 +65,8 @@ class Work:
     activation_bytes_C: FloatArray
     shape: Mapping[str, float | FloatArray] = field(default_factory=dict)
     traffic: Traffic | None = None
+    variant: str = ""
+    rows_CX: FloatArray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,7 +39,7 @@ def longcat_flash_lite() -> ModelSpec:
 def longcat_2() -> ModelSpec:
     """LongCat-2.0, 1.6 T of which 135 B are n-gram tables (announcement of 2026-06-30; config.json of the release).
 
-    Its sparse attention (top-2048 indexer) is not part of this specification: attention counts the full context.
+    Its sparse attention (top-2048 indexer) is named but not counted: attention reads the full context.
     """
     return ModelSpec(
         name="longcat_2", title="LongCat-2.0", block="scmoe", hidden=8192, n_layers=38,
@@ -48,7 +48,7 @@ def longcat_2() -> ModelSpec:
             n_routed_experts=768, n_zero_experts=128, top_k=12, mean_ffn_experts=8.0, expert_ffn=2048,
             correction_bias=True,
         ),
-        vocab=163840, mtp=MtpSpec(n_layers=3, ffn="dense"),
+        vocab=163840, sparse_attention=True, mtp=MtpSpec(n_layers=3, ffn="dense"),
         ngram=NgramSpec(ratio=100.567, n_neighbours=5, n_splits=4),
     )  # fmt: skip
 
@@ -166,6 +166,15 @@ def attention_parameters(model: ModelSpec) -> int:
     return q + kv_a + kv_b + a.n_heads * a.v_head_dim * hidden
 
 
+def attention_biases(model: ModelSpec) -> int:
+    """Return the biases of the projections of one attention block."""
+    a = model.attention
+    if not isinstance(a, GqaSpec):
+        return 0
+    qkv = (a.n_heads + 2 * a.n_kv_heads) * a.head_dim
+    return a.qkv_bias * qkv + a.o_bias * model.hidden
+
+
 def attention_norms(model: ModelSpec) -> int:
     """Return the norm weights inside one attention block."""
     a = model.attention
@@ -176,7 +185,12 @@ def attention_norms(model: ModelSpec) -> int:
 
 def n_moe_layers(model: ModelSpec) -> int:
     """Return how many layers have an MoE block."""
-    return model.n_layers - model.n_dense_layers
+    return 0 if model.block == "dense" else max(0, model.n_layers - model.n_dense_layers)
+
+
+def n_dense_ffns(model: ModelSpec) -> int:
+    """Return how many dense FFNs the body has: two in each ScMoE layer, one in each layer without an MoE block."""
+    return 2 * model.n_layers if model.block == "scmoe" else model.n_layers - n_moe_layers(model)
 
 
 def expert_parameters(model: ModelSpec) -> int:
@@ -185,21 +199,20 @@ def expert_parameters(model: ModelSpec) -> int:
 
 
 def count_parameters(model: ModelSpec) -> ParameterCounts:
-    """Return every weight of `model` by kind, to the last one (SwiGLU FFNs, RMSNorm, no biases)."""
+    """Return every weight of `model` by kind, to the last one (SwiGLU FFNs and RMSNorm, neither with biases)."""
     moe, hidden, n_moe = model.moe, model.hidden, n_moe_layers(model)
-    n_dense_ffns = 2 * model.n_layers if model.block == "scmoe" else model.n_dense_layers
     dense = 3 * hidden * model.dense_ffn
     n_choices = moe.n_routed_experts + moe.n_zero_experts
     router = n_choices * hidden + (n_choices if moe.correction_bias else 0)
     shared = moe.n_shared_experts * 3 * hidden * moe.shared_ffn
-    attention = attention_parameters(model)
+    attention = attention_parameters(model) + attention_biases(model)
     ngram = 0
     if model.ngram:
         ngram = round(model.ngram.ratio * model.vocab) * hidden + hidden * hidden
     norms_per_layer = 2 * model.attentions_per_layer * hidden + model.attentions_per_layer * attention_norms(model)
     return ParameterCounts(
         attention=attention * model.n_attentions,
-        dense_ffn=dense * n_dense_ffns,
+        dense_ffn=dense * n_dense_ffns(model),
         experts=expert_parameters(model) * moe.n_routed_experts * n_moe,
         shared_experts=shared * n_moe,
         router=router * n_moe,
@@ -265,7 +278,9 @@ def attention_core_flops(model: ModelSpec, *, absorbed: bool) -> float:
 def decode_flops_per_token(model: ModelSpec, *, context_tokens: float, ffn_experts: float) -> float:
     """Return the FLOPs to decode one token: 2 per activated matrix weight, plus attention over the context."""
     counts = count_parameters(model)
-    biases = n_moe_layers(model) * (model.moe.n_routed_experts + model.moe.n_zero_experts)
-    matrices = activated_parameters(model, ffn_experts) - counts.norms - (biases if model.moe.correction_bias else 0)
+    biases = attention_biases(model) * model.n_attentions
+    if model.moe.correction_bias:
+        biases += n_moe_layers(model) * (model.moe.n_routed_experts + model.moe.n_zero_experts)
+    matrices = activated_parameters(model, ffn_experts) - counts.norms - biases
     core = attention_core_flops(model, absorbed=True) * context_tokens * model.n_attentions
     return 2.0 * matrices + core

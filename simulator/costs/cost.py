@@ -4,29 +4,49 @@ C rank classes.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
+from hw_profiles.curves.base import Chip
+from hw_profiles.fitted import Fitted, FittedCurve
 from hw_profiles.schema import HardwareProfile
 from simulator.resources import Capacities, Demand
 from workloads.ops import FloatArray, Work
 
+BoolArray = NDArray[np.bool_]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """A profile as costs read it: how many devices take part, the launch mode, and the SMs that compute may take."""
+    """A profile as costs read it: how many devices take part, the launch mode, the SMs that compute may take, and the
+    curves fitted on measurements (empty: rooflines throughout)."""
 
     profile: HardwareProfile
     n_devices: int
     launch: str
     compute_sms: int
+    fitted: Fitted = field(default_factory=dict)
 
     @property
     def launch_gap_s(self) -> float:
         """Idle time on a stream before each kernel [s]."""
         launch = self.profile.launch
         return launch.graph_gap_s if self.launch == "graph" else launch.eager_gap_s
+
+    @cached_property
+    def chip(self) -> Chip:
+        """The datasheet limits that curves take."""
+        tiers, device = self.profile.tiers, self.profile.device
+        return Chip(
+            n_sms=device.n_sms,
+            hbm_bytes_per_s=device.hbm_bytes_per_s,
+            peak_flops_per_s=device.peak_flops_per_s,
+            nvlink_bytes_per_s=tiers["nvlink"].bytes_per_s,
+            nic_bytes_per_s=tiers["nic"].bytes_per_s if "nic" in tiers else tiers["nvlink"].bytes_per_s,
+        )
 
     @property
     def one_node(self) -> bool:
@@ -37,13 +57,16 @@ class Machine:
 @dataclass(frozen=True, kw_only=True)
 class Cost:
     """The demand of one piece of work; per class what binds it when alone (`bound_C`: a resource, "flops" or
-    "latency") and the source of that figure; `sent_bytes`: tier to payload sent (C,); `tier`: slowest tier crossed."""
+    "latency") and the source of that figure; `sent_bytes`: tier to payload sent (C,); `tier`: slowest tier crossed.
+    `curve`: the fitted curve that priced it, if one did, and whether it was outside its measured range."""
 
     demand: Demand
     bound_C: Sequence[str]
     source_C: Sequence[str]
     sent_bytes: Mapping[str, FloatArray]
     tier: str
+    curve: FittedCurve | None = None
+    extrapolated_C: BoolArray | None = None
 
 
 def capacities(machine: Machine) -> Capacities:

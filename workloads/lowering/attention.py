@@ -111,8 +111,15 @@ def _decode_core(view: View, name: str, heads: int) -> Work:
             "sequences": batch.group_sequences_R,
             "queries": step.queries_per_sequence,
             "kv_tokens": batch.group_context_R,
+            "latent": _latent(view),
         },
     )
+
+
+def _latent(view: View) -> int:
+    """Values that one token's latent and rope key hold; 0 without a latent cache."""
+    a = view.step.model.attention
+    return 0 if isinstance(a, GqaSpec) else a.kv_lora_rank + a.qk_rope_head_dim
 
 
 def _prefill_core(view: View, name: str, heads: int) -> Work:
@@ -137,5 +144,6 @@ def _prefill_core(view: View, name: str, heads: int) -> Work:
             "sequences": batch.group_sequences_R,
             "queries": step.queries_per_sequence,
             "kv_tokens": keys_C,
+            "latent": _latent(view),
         },
     )

@@ -10,6 +10,7 @@ from workloads.lowering.kernels import add_norm, elementwise, stream_bytes
 from workloads.lowering.moe import MoeBlock, moe_block
 from workloads.lowering.view import View
 from workloads.ops import Work
+from workloads.zoo import n_moe_layers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,25 +61,20 @@ def lower_layers(view: View) -> list[Layer]:
     model = view.step.model
     if model.block == "scmoe":
         return _scmoe_layers(view)
+    n_moe = n_moe_layers(model)
+    n_dense = model.n_layers - n_moe
     attention, post_norm = attention_block(view, 0), add_norm(view, "mla0.post_norm")
-    ffn = dense_ffn(view, "ffn") if model.n_dense_layers else None
-    layers: list[Layer] = []
-    if ffn:
-        layers += [
-            DenseLayer(index=i, suffix=view.suffix, attention=attention, post_norm=post_norm, ffn=ffn)
-            for i in range(model.n_dense_layers)
-        ]
-    shared, merge, moes = (
-        shared_experts(view),
-        _merge(view, 2),
-        _moe_blocks(view, model.n_layers - model.n_dense_layers),
-    )
-    return layers + [
+    ffn, shared, merge = dense_ffn(view, "ffn"), shared_experts(view), _merge(view, 2)
+    dense: list[Layer] = [
+        DenseLayer(index=i, suffix=view.suffix, attention=attention, post_norm=post_norm, ffn=ffn)
+        for i in range(n_dense)
+    ]
+    return dense + [
         MoeLayer(
-            index=model.n_dense_layers + i, suffix=view.suffix, attention=attention, post_norm=post_norm, moe=moe,
-            shared=shared, merge=merge,
+            index=n_dense + i, suffix=view.suffix, attention=attention, post_norm=post_norm, moe=moe, shared=shared,
+            merge=merge,
         )
-        for i, moe in enumerate(moes)
+        for i, moe in enumerate(_moe_blocks(view, n_moe))
     ]  # fmt: skip
 
 
@@ -96,7 +92,7 @@ def _scmoe_layers(view: View) -> list[Layer]:
 
 
 def _moe_blocks(view: View, n_layers: int) -> list[MoeBlock]:
-    if view.loads.rows_LRX.shape[0] == 1:
+    if n_layers and view.loads.rows_LRX.shape[0] == 1:
         return [moe_block(view, 0)] * n_layers
     return [moe_block(view, layer) for layer in range(n_layers)]
 

@@ -4,7 +4,7 @@ Dispatch and combine of low-latency kernels come in three phases: issue (pack an
 (unpack). Normal kernels are one op that holds its SMs throughout. C rank classes, L MoE layers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from workloads.lowering.kernels import elementwise, gemm
 from workloads.lowering.view import View
 from workloads.memory import ROUTER_WEIGHT_BYTES, WEIGHT_BYTES
-from workloads.ops import BytesByDistance, FloatArray, Kernel, Traffic, Work
+from workloads.ops import BytesByDistance, FloatArray, Traffic, Work
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,17 @@ def _experts(view: View, at: int) -> list[Work]:
             flops_C=2.0 * rows_C * n * k,
             hbm_bytes_C=active_C * n * k * WEIGHT_BYTES[precision],
             activation_bytes_C=rows_C * (k * (1.0 if precision == "fp8" else 2.0) + 2.0 * n),
-            shape={"rows": rows_C, "n": n, "k": k, "active_experts": active_C, "max_rows": rows_CX.max(axis=1)},
+            shape={
+                "rows": rows_C,
+                "n": n,
+                "k": k,
+                "active_experts": active_C,
+                "max_rows": rows_CX.max(axis=1),
+                "hidden": model.hidden,
+                "inter": width,
+            },
+            variant="contiguous" if view.step.phase == "prefill" else "masked",
+            rows_CX=rows_CX,
         )
 
     return [
@@ -114,11 +124,28 @@ def _low_latency(view: View, at: int, kind: str, payload: float, *, back: bool) 
     out_C, in_C = sum(sent.values()) + local_C, sum(received.values()) + local_C
     tokens_C = view.batch.tokens_R * view.step.model.hidden * 2.0
     read_C, write_C = (out_C, tokens_C) if back else (tokens_C, in_C)
-    return AllToAllPhases(
-        issue=[_phase(view, kind, "issue", bytes_C=read_C + out_C)],
-        flight=[_phase(view, kind, "flight", bytes_C=view.zeros_C, traffic=traffic)],
-        receive=[_phase(view, kind, "receive", bytes_C=in_C + write_C)],
+    issue, receive = (
+        _phase(view, kind, phase, bytes_C=b) for phase, b in (("issue", read_C + out_C), ("receive", in_C + write_C))
     )
+    shape = _exchange_shape(view) | {
+        "copies_out": out_C / payload,
+        "copies_in": in_C / payload,
+        "issue_bytes": issue.activation_bytes_C,
+        "receive_bytes": receive.activation_bytes_C,
+    }
+    flight = _phase(view, kind, "flight", bytes_C=view.zeros_C, traffic=traffic, shape=shape)
+    return AllToAllPhases(issue=[issue], flight=[flight], receive=[receive])
+
+
+def _exchange_shape(view: View) -> dict[str, float | FloatArray]:
+    step = view.step
+    return {
+        "tokens": view.batch.tokens_R,
+        "hidden": step.model.hidden,
+        "experts": step.model.moe.n_routed_experts,
+        "ranks": step.layout.ep,
+        "nodes": -(-step.layout.ep // step.devices_per_node),
+    }
 
 
 def _normal(view: View, at: int, kind: str, payload: float, *, back: bool) -> AllToAllPhases:
@@ -133,7 +160,13 @@ def _normal(view: View, at: int, kind: str, payload: float, *, back: bool) -> Al
         sent, received = received, sent
     traffic = Traffic(sent_C=sent, received_C=received, local_C=view.zeros_C, group_C=view.classes.group_C["ep"])
     moved_C = sum(sent.values()) + sum(received.values())
-    work = _phase(view, kind, "", bytes_C=np.asarray(moved_C), traffic=traffic, kernel="all_to_all_normal")
+    tokens_C = np.maximum(view.batch.tokens_R, 1e-9)
+    shape = _exchange_shape(view) | {
+        "rank_copies": loads.reached_LR[at] / tokens_C,
+        "node_copies": loads.nic_sent_LR[at] / tokens_C,
+        "choices": loads.rows_LR[at].mean() / tokens_C.mean(),
+    }
+    work = _phase(view, kind, "", bytes_C=np.asarray(moved_C), traffic=traffic, kernel="all_to_all_normal", shape=shape)
     return AllToAllPhases(issue=[], flight=[work], receive=[])
 
 
@@ -144,7 +177,8 @@ def _phase(
     *,
     bytes_C: FloatArray,
     traffic: Traffic | None = None,
-    kernel: Kernel | None = None,
+    kernel: str = "",
+    shape: Mapping[str, float | FloatArray] | None = None,
 ) -> Work:
     return Work(
         name=f"{kind}.{phase}" if phase else kind,
@@ -155,4 +189,5 @@ def _phase(
         hbm_bytes_C=view.zeros_C,
         activation_bytes_C=np.asarray(bytes_C),
         traffic=traffic,
+        shape=shape or {},
     )

@@ -11,7 +11,18 @@ from hw_profiles.checks import numbers_of
 from hw_profiles.loader import list_profiles, load_profile
 from hw_profiles.schema import Source
 
-MACHINES = ["a100_sxm", "h100_sxm", "h20", "h200_sxm", "h800_sxm", "longcat_report_theory"]
+MACHINES = [
+    "a100_sxm",
+    "b200_sxm",
+    "gb200_nvl72",
+    "h100_sxm",
+    "h20",
+    "h200_sxm",
+    "h800_sxm",
+    "longcat_report_theory",
+    "mi300x",
+    "rtx_pro_6000",
+]
 DATA = Path(loader.__file__).parent / "data"
 
 
@@ -46,10 +57,40 @@ def test_a100_has_no_fp8():
 
 
 @pytest.mark.parametrize(
-    ("name", "nic_bytes_per_s"), [("h800_sxm", 50e9), ("h100_sxm", 50e9), ("h20", 25e9), ("a100_sxm", 25e9)]
+    ("name", "nic_bytes_per_s"),
+    [
+        ("h800_sxm", 50e9),
+        ("h100_sxm", 50e9),
+        ("h20", 25e9),
+        ("a100_sxm", 25e9),
+        ("gb200_nvl72", 50e9),
+        ("mi300x", 50e9),
+    ],
 )
 def test_each_gpu_has_its_share_of_the_nics(name, nic_bytes_per_s):
     assert load_profile(name).tiers["nic"].bytes_per_s == nic_bytes_per_s
+
+
+def test_an_nvl72_is_one_node_of_72():
+    assert load_profile("gb200_nvl72").node.n_devices == 72
+
+
+def test_without_nvlink_the_links_inside_the_node_are_pcie():
+    assert load_profile("rtx_pro_6000").tiers["nvlink"].bytes_per_s == 64e9
+
+
+# TensorRT-LLM tech blog 18, one-sided all-to-all on GB200 NVL72, BF16, hidden 7168, top-8: (EP, tokens, dispatch,
+# combine in microseconds).
+GB200_ROWS = [(8, 2048, 311.8, 322.6), (16, 1024, 181.2, 188.2), (32, 1024, 197.5, 197.5), (64, 2048, 399.2, 372.1)]
+
+
+@pytest.mark.parametrize(("ep", "tokens", "dispatch_us", "combine_us"), GB200_ROWS)
+def test_the_nvl72_moves_the_published_all_to_all_in_the_published_time(ep, tokens, dispatch_us, combine_us):
+    link = load_profile("gb200_nvl72").tiers["nvlink"]
+    n_bytes = 8 * (1 - 1 / ep) * tokens * 7168 * 2
+    predicted_us = 1e6 * (link.latency_s + n_bytes / (link.bytes_per_s * link.efficiency))
+    # One rate and one latency for EP8 to EP64: the published times per byte differ among themselves by a tenth.
+    assert predicted_us == pytest.approx((dispatch_us + combine_us) / 2, rel=0.12)
 
 
 def test_the_report_attention_runs_at_660_tflops():

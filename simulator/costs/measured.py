@@ -1,0 +1,254 @@
+"""Costs from fitted curves: the seconds that a kernel takes alone, spread over the resources that its roofline names.
+
+A curve says how long; the roofline says on what. Amounts are the roofline's, scaled so that the op alone takes exactly
+the curve's time: a floor during which nothing moves, then SM time and bytes in the roofline's proportion.
+
+C rank classes.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hw_profiles.curves.all_to_all import low_latency_s, normal_s
+from hw_profiles.curves.batched_gemm import batched_gemm_s
+from hw_profiles.curves.elementwise import elementwise_s
+from hw_profiles.curves.gemm import gemm_s
+from hw_profiles.curves.grouped_gemm import expert_load, grouped_gemm_s
+from hw_profiles.curves.mla import LATENT, ROPE, mla_decode_s, mla_prefill_s
+from hw_profiles.curves.pipe import pipe_s
+from hw_profiles.fitted import FittedCurve
+from simulator.costs.cost import Cost, Machine, capacities
+from workloads.ops import FloatArray, Work
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What a curve says of a piece of work: seconds alone, the floor among them, and its place on the curve's axes."""
+
+    curve: FittedCurve
+    seconds_C: FloatArray
+    floor_C: FloatArray
+    at: Mapping[str, FloatArray]
+
+
+def from_curve(work: Work, machine: Machine, roofline: Cost) -> Cost:
+    """Return the cost by the machine's fitted curve for this kernel, or the roofline where there is none."""
+    if work.kernel == "all_to_all_flight":
+        return _flight(work, machine, roofline)
+    find = _FINDERS.get(work.kernel)
+    measured = find(work, machine) if find else None
+    if measured is None:
+        return roofline
+    demand, offered = roofline.demand, capacities(machine)
+    fluid_C = np.maximum(measured.seconds_C - measured.floor_C, 0.0)
+    alone_C = demand.sm_s_C / max(demand.sms, 1)
+    for resource, bytes_C in demand.bytes_C.items():
+        alone_C = np.maximum(alone_C, bytes_C / offered.bytes_per_s[resource])
+    scale_C = np.divide(fluid_C, alone_C, out=np.ones_like(fluid_C), where=alone_C > 0.0)
+    outside_C = _outside(measured)
+    return replace(
+        roofline,
+        demand=replace(
+            demand,
+            latency_s_C=np.where(alone_C > 0.0, measured.floor_C, measured.seconds_C),
+            sm_s_C=demand.sm_s_C * scale_C,
+            bytes_C={resource: bytes_C * scale_C for resource, bytes_C in demand.bytes_C.items()},
+        ),
+        source_C=["published" if work.kernel == "elementwise" else "fitted"] * len(fluid_C),
+        curve=measured.curve,
+        extrapolated_C=outside_C,
+    )
+
+
+def _outside(measured: Measured) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+    outside_C = np.zeros(len(measured.seconds_C), dtype=bool)
+    for axis, (low, high) in measured.curve.ranges.items():
+        if axis in measured.at:
+            outside_C |= (measured.at[axis] < low) | (measured.at[axis] > high)
+    return outside_C
+
+
+def _flight(work: Work, machine: Machine, roofline: Cost) -> Cost:
+    """A low-latency flight: the curve's time for the copies that leave and arrive, less packing and unpacking.
+
+    What a rank sends and what it receives load its link apart, each as the seconds that the curve gives for so many
+    copies; the time for none is latency, paid once all of the group have got so far.
+    """
+    curve = _first(machine, ("deepep_low_latency", work.kind))
+    if curve is None:
+        return roofline
+    shape, offered = work.shape, capacities(machine)
+    hidden, experts, ranks = (float(np.max(shape[name])) for name in ("hidden", "experts", "ranks"))
+
+    def taken(copies: FloatArray | float) -> FloatArray:
+        return low_latency_s(copies, hidden, 1.0, experts, ranks, chip=machine.chip, curve=curve.curve)
+
+    none_s = float(taken(1e-9))
+    packing_C = 2.0 * machine.launch_gap_s + (shape["issue_bytes"] + shape["receive_bytes"]) / offered.bytes_per_s["l2"]
+    tier = "nic" if float(np.max(shape["nodes"])) > 1 else "nvlink"
+    bytes_C = {
+        f"{tier}.{side}": np.maximum(taken(np.maximum(shape[f"copies_{way}"], 1e-9)) - none_s - packing_C, 0.0)
+        * offered.bytes_per_s[f"{tier}.{side}"]
+        for side, way in (("egress", "out"), ("ingress", "in"))
+    }
+    tokens_C = np.asarray(shape["tokens"])
+    at = {"tokens_per_rank": tokens_C, "hidden": np.full_like(tokens_C, hidden), "ep": np.full_like(tokens_C, ranks)}
+    measured = Measured(curve=curve, seconds_C=tokens_C, floor_C=tokens_C, at=at)
+    return replace(
+        roofline,
+        demand=replace(roofline.demand, bytes_C=bytes_C, tail_latency_s=none_s),
+        source_C=["fitted"] * len(tokens_C),
+        curve=curve,
+        extrapolated_C=_outside(measured),
+    )
+
+
+def _first(machine: Machine, *names: tuple[str, str]) -> FittedCurve | None:
+    return next((machine.fitted[name] for name in names if name in machine.fitted), None)
+
+
+def _made(curve: FittedCurve, seconds_C: FloatArray, floor_s: float, **at: FloatArray) -> Measured:
+    seconds_C = np.asarray(seconds_C, dtype=float)
+    floor_C = np.minimum(np.full_like(seconds_C, floor_s), seconds_C)
+    return Measured(curve=curve, seconds_C=seconds_C, floor_C=floor_C, at=at)
+
+
+def _gemm(work: Work, machine: Machine) -> Measured | None:
+    shape, at_least_one_C = work.shape, np.maximum(work.shape["m"], 1e-9)
+    if shape["batch"] != 1:
+        return _absorption(work, machine)
+    groups = {"bf16": [("gemm", "bfloat16")], "fp8": [("gemm", "fp8_block"), ("infersim_gemm_fp8", "gemm_fp8")]}
+    curve = _first(machine, *groups.get(work.precision, []))
+    if curve is None:
+        return None
+    n, k = float(np.max(shape["n"])), float(np.max(shape["k"]))
+    seconds_C = gemm_s(at_least_one_C, n, k, chip=machine.chip, curve=curve.curve)
+    full_C = np.ones_like(at_least_one_C)
+    return _made(curve, seconds_C, curve.curve.floor_s, m=at_least_one_C, n=n * full_C, k=k * full_C)
+
+
+def _absorption(work: Work, machine: Machine) -> Measured | None:
+    side = "pre" if work.name.endswith("absorb_k") else "post"
+    curve = _first(machine, ("mla_bmm", f"mla_gen_{side}|bfloat16"))
+    if curve is None or "absorb" not in work.name:
+        return None
+    shape = work.shape
+    rows_C = np.maximum(shape["m"], 1e-9)
+    heads, columns, depth = (float(np.max(shape[name])) for name in ("batch", "n", "k"))
+    seconds_C = batched_gemm_s(rows_C, heads, depth, columns, chip=machine.chip, curve=curve.curve)
+    return _made(curve, seconds_C, curve.curve.floor_s, num_tokens=rows_C, num_heads=np.full_like(rows_C, heads))
+
+
+def _grouped(work: Work, machine: Machine) -> Measured | None:
+    """One of the two products of a rank's experts: its share of what the whole expert layer takes.
+
+    InferSim's table has the two products apart: there the share is of the width, with a curve for each.
+    """
+    if work.precision != "fp8" or work.rows_CX is None:
+        return None
+    shape = work.shape
+    hidden, inter, n, k = (float(np.max(shape[name])) for name in ("hidden", "inter", "n", "k"))
+    share = n * k / (3.0 * hidden * inter)
+    part, phase = "up" if work.name.endswith("gate_up") else "down", {"masked": "decode", "contiguous": "prefill"}
+    names = ("infersim_grouped_gemm", f"grouped_gemm_{part}_fp8|{phase[work.variant]}")
+    curve = _first(machine, ("moe_wideep", f"deepgemm_{work.variant}"), names)
+    if curve is None:
+        return None
+    coefficients = curve.curve if machine.launch == "eager" else replace(curve.curve, eager_floor_s=0.0)
+    load = expert_load(work.rows_CX, row_tile=coefficients.row_tile)
+    own = curve.family == "infersim_grouped_gemm"
+    width, factor = (inter * share, 1.0) if own else (inter, share)
+    seconds_C = factor * grouped_gemm_s(load, hidden, width, chip=machine.chip, curve=coefficients)
+    return _made(curve, seconds_C, factor * coefficients.floor_s)
+
+
+def _decode(work: Work, machine: Machine) -> Measured | None:
+    if work.shape["latent"] != LATENT + ROPE or work.precision != "bf16":
+        return None
+    infersim = ("infersim_mla_decode", "mla_core_decode|bf16/bf16")
+    curve = _first(machine, ("mla_generation_kernel", "sglang_fa3|bfloat16"), infersim)
+    if curve is None:
+        return None
+    shape = work.shape
+    batch_C = np.maximum(shape["sequences"], 1e-9)
+    kv_C = np.maximum(shape["kv_tokens"] / batch_C, 1.0)
+    heads, queries = float(np.max(shape["heads"])), float(np.max(shape["queries"]))
+    seconds_C = mla_decode_s(heads, queries, batch_C, kv_C, chip=machine.chip, curve=curve.curve)
+    rows_C = np.full_like(batch_C, heads * queries)  # verifying drafts is more rows, as more heads are
+    at = {"batch_size": batch_C, "batch": batch_C, "kv_len": kv_C, "num_heads": rows_C}
+    return _made(curve, seconds_C, curve.curve.floor_s, **at)
+
+
+def _prefill(work: Work, machine: Machine) -> Measured | None:
+    shape = work.shape
+    curve = _first(machine, ("mla_context_kernel", "trtllm_decompressed|bfloat16"))
+    cached = float(np.max(shape["kv_tokens"] - shape["sequences"] * shape["queries"]))
+    if curve is None or not shape["latent"] or cached > 0.0 or work.precision != "bf16":
+        return None
+    batch_C = np.maximum(shape["sequences"], 1e-9)
+    heads, length = float(np.max(shape["heads"])), float(np.max(shape["queries"]))
+    seconds_C = mla_prefill_s(heads, batch_C, length, chip=machine.chip, curve=curve.curve)
+    full_C = np.ones_like(batch_C)
+    at = {"batch_size": batch_C, "num_heads": heads * full_C, "seq_len": length * full_C}
+    return _made(curve, seconds_C, curve.curve.floor_s, **at)
+
+
+def _elementwise(work: Work, machine: Machine) -> Measured | None:
+    """Published rule of bytes and a floor; the pass between expert products is part of their curve."""
+    curve = _first(machine, ("elementwise", "published"))
+    if curve is None:
+        return None
+    bytes_C = work.activation_bytes_C + work.hbm_bytes_C
+    if work.kind == "experts" and any(
+        family in {"moe_wideep", "infersim_grouped_gemm"} for family, _ in machine.fitted
+    ):
+        return _made(curve, np.zeros_like(bytes_C), 0.0)
+    return _made(curve, elementwise_s(bytes_C, chip=machine.chip, curve=curve.curve), curve.curve.floor_s)
+
+
+def _normal(work: Work, machine: Machine) -> Measured | None:
+    curve = _first(machine, ("deepep_normal", work.kind))
+    if curve is None or not machine.profile.all_to_all.normal_sms:
+        return None
+    shape, sms = work.shape, float(machine.profile.all_to_all.normal_sms)
+    tokens_C = np.maximum(shape["tokens"], 1e-9)
+    hidden, nodes = float(np.max(shape["hidden"])), float(np.max(shape["nodes"]))
+    seconds_C = normal_s(
+        tokens_C, hidden, np.maximum(shape["rank_copies"], 1e-9), shape["node_copies"], shape["choices"], nodes, sms,
+        chip=machine.chip, curve=curve.curve,
+    )  # fmt: skip
+    full_C = np.ones_like(tokens_C)
+    at = {
+        "tokens_per_rank": tokens_C,
+        "hidden": hidden * full_C,
+        "nodes": nodes * full_C,
+        "topk": shape["choices"] * full_C,
+    }
+    return _made(curve, seconds_C, curve.curve.floor_s, **at)
+
+
+def _node_collective(work: Work, machine: Machine) -> Measured | None:
+    curve = _first(machine, ("collectives", f"nccl|{work.kernel}"))
+    if curve is None:
+        return None
+    ranks = float(np.max(work.shape["ranks"]))
+    sent_C = np.maximum(work.shape["shard_bytes"] * (ranks - 1.0), 1.0)
+    link = machine.chip.nvlink_bytes_per_s
+    seconds_C = pipe_s(sent_C, ranks, link_bytes_per_s=link, curve=curve.curve)
+    floor_s = float(pipe_s(1.0, ranks, link_bytes_per_s=link, curve=curve.curve))
+    at = {"num_gpus": np.full_like(sent_C, ranks), "buffer_bytes": sent_C * ranks / (ranks - 1.0)}
+    return _made(curve, seconds_C, floor_s, **at)
+
+
+_FINDERS: Mapping[str, Callable[[Work, Machine], Measured | None]] = {
+    "gemm": _gemm,
+    "grouped_gemm": _grouped,
+    "attention_decode": _decode,
+    "attention_prefill": _prefill,
+    "elementwise": _elementwise,
+    "all_to_all_normal": _normal,
+    "all_gather": _node_collective,
+    "reduce_scatter": _node_collective,
+}

@@ -1,0 +1,69 @@
+"""Whether a layout divides what it splits and stays inside the node where it must: every fault found."""
+
+import math
+from collections.abc import Iterable
+
+from hw_profiles.faults import Fault
+from hw_profiles.schema import HardwareProfile
+from simulator.scenario_schema import Scenario
+from workloads.model import ModelSpec
+from workloads.zoo import n_dense_ffns, n_moe_layers
+
+
+def check_for_layout_that_does_not_divide(
+    scenario: Scenario, model: ModelSpec, profile: HardwareProfile
+) -> Iterable[Fault]:
+    """Degrees of parallelism that do not divide what they split, or leave the node where they must not."""
+    layout, n, node = scenario.layout, scenario.n_gpus, profile.node.n_devices
+    if n > node and n % node:
+        yield Fault(field="n_gpus", got=str(n), allowed=f"up to {node}, or a multiple of {node}",
+                    remedy=f"use whole nodes of {profile.name}")  # fmt: skip
+    if n > profile.fabric.max_devices:
+        yield Fault(field="n_gpus", got=str(n), allowed=f"up to {profile.fabric.max_devices} ({profile.name}'s fabric)",
+                    remedy="raise fabric.max_devices in a profile of your own")  # fmt: skip
+    inside = {"node.n_devices": node} if n > node else {}  # part of one node may be cut as its own size allows
+    heads = {"n_heads": model.attention.n_heads}
+    yield from _check_divisor("layout.attention_tp", layout.attention_tp, {"n_gpus": n, **heads, **inside})
+    width = {"dense_ffn": model.dense_ffn} if n_dense_ffns(model) else {}
+    yield from _check_divisor("layout.dense_tp", layout.dense_tp, {"n_gpus": n, **inside, **width})
+    yield from _check_ep(scenario, model, node)
+    for key in ("cp", "pp"):
+        if getattr(layout, key) != 1:
+            yield Fault(field=f"layout.{key}", got=str(getattr(layout, key)), allowed="1",
+                        remedy="context and pipeline parallelism are not modelled yet")  # fmt: skip
+    if layout.n_redundant_experts:
+        yield Fault(field="layout.n_redundant_experts", got=str(layout.n_redundant_experts), allowed="0",
+                    remedy="redundant experts are not modelled yet")  # fmt: skip
+    tokens = scenario.batch.sequences_per_gpu * (1 + scenario.mtp.n_draft)
+    limit = scenario.batch.max_dispatch_tokens
+    if limit > 0 and scenario.all_to_all == "low_latency" and limit < tokens:
+        allowed = f"0, or at least this batch's {tokens:g} per rank"
+        yield Fault(field="batch.max_dispatch_tokens", got=str(limit), allowed=allowed,
+                    remedy="raise it, or shrink the batch")  # fmt: skip
+
+
+def _check_ep(scenario: Scenario, model: ModelSpec, node: int) -> Iterable[Fault]:
+    """EP groups hold equal shares of the experts and either fill whole nodes or share one with their like."""
+    n, ep = scenario.n_gpus, scenario.layout.ep
+    if n_moe_layers(model) == 0:
+        if ep != 1:
+            allowed = f"1 ({model.name} has no experts)"
+            yield Fault(field="layout.ep", got=str(ep), allowed=allowed, remedy="split it with attention_tp, dense_tp")
+        return
+    yield from _check_divisor("layout.ep", ep, {"n_gpus": n, "n_routed_experts": model.moe.n_routed_experts})
+    if n > node and ep >= 1 and node % ep and ep % node:
+        yield Fault(
+            field="layout.ep",
+            got=str(ep),
+            allowed=f"a divisor of {node}, or a multiple of {node}",
+            remedy="let EP groups fill whole nodes, or nodes hold whole EP groups",
+        )
+
+
+def _check_divisor(field: str, value: int, split: dict[str, int]) -> Iterable[Fault]:
+    common = math.gcd(*split.values())
+    if value >= 1 and common % value == 0:
+        return
+    divisors = ", ".join(str(d) for d in range(1, common + 1) if common % d == 0)
+    what = ", ".join(f"{name}={size}" for name, size in split.items())
+    yield Fault(field=field, got=str(value), allowed=divisors, remedy=f"it has to divide {what}")
