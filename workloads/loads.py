@@ -66,7 +66,6 @@ def routed_loads(step: StepSpec, tokens_R: FloatArray, part: int = 0) -> RoutedL
     alike = step.routing.draw == "mean" and kind in {"balanced", "counts"}
     popularity_rng, choice_rng = np.random.default_rng([step.seed, 1]), np.random.default_rng([step.seed, 2, part])
     ep = step.layout.ep
-    choose: Callable[[FloatArray], ChoiceCounts]
     layers = []
     for layer in range(1 if alike else n_moe_layers(step.model)):
         if kind == "trace":
