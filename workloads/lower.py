@@ -15,11 +15,11 @@ from workloads.schedules.table import SCHEDULES
 from workloads.step import StepSpec
 
 
-def lower(step: StepSpec, schedule: str) -> OpGraph:
+def lower(step: StepSpec, schedule: str, *, reduce_ranks: bool = True) -> OpGraph:
     """Return the op graph of one step under a schedule of `workloads.schedules.table`.
 
     The batch is cut into as many parts as the schedule has; layers come from the parts, embedding, LM head, sampling
-    and draft heads from the whole batch, after the layers.
+    and draft heads from the whole batch, after the layers. `reduce_ranks` false: every rank is a class of its own.
     """
     plan = SCHEDULES[schedule]
     contexts_GS = draw_contexts(step, np.random.default_rng(step.seed))
@@ -27,14 +27,12 @@ def lower(step: StepSpec, schedule: str) -> OpGraph:
     loads = [routed_loads(step, batch.tokens_R, part) for part, batch in enumerate(batches)]
     whole = rank_batches(step, contexts_GS, 1)[0]
     all_loads = _together(loads)
-    classes = classify(step, [*batches, whole], loads)
+    classes = classify(step, [*batches, whole], loads, reduce_ranks=reduce_ranks)
     suffixes = ["@a", "@b"] if plan.n_parts == 2 else [""]
     views = [view(step, classes, b, l, s) for b, l, s in zip(batches, loads, suffixes, strict=True)]
     build = GraphBuilder()
     _place(build, schedule, views, view(step, classes, whole, all_loads, ""))
-    return OpGraph(
-        ops=build.ops, rank_C=classes.rank_C, n_alike_C=classes.n_alike_C, expert_rows_LR=all_loads.rows_LR
-    )
+    return OpGraph(ops=build.ops, rank_C=classes.rank_C, n_alike_C=classes.n_alike_C, expert_rows_LR=all_loads.rows_LR)
 
 
 def _together(loads: Sequence[RoutedLoads]) -> RoutedLoads:
