@@ -41,8 +41,10 @@ class Capacities:
 
 @dataclass(frozen=True, kw_only=True)
 class Activity:
-    """One op as the engine sees it: an in-order stream, the activities it waits for, and its demand."""
+    """One op as the engine sees it: an in-order stream, the activities it waits for, and its demand; `name` is for
+    messages."""
 
     stream: str
     deps: tuple[int, ...]
     demand: Demand
+    name: str = ""

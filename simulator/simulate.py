@@ -55,7 +55,8 @@ def simulate(
     machine = Machine(profile=profile, n_devices=graph.n_ranks, launch=launch, compute_sms=sms, fitted=fitted or {})
     costs = costs_of(graph, machine)
     activities = [
-        Activity(stream=op.stream, deps=op.deps, demand=cost.demand) for op, cost in zip(graph.ops, costs, strict=True)
+        Activity(stream=op.stream, deps=op.deps, demand=cost.demand, name=op.name)
+        for op, cost in zip(graph.ops, costs, strict=True)
     ]
     times = run(activities, capacities(machine), n_classes=graph.n_classes, contention=contention)
     return Run(graph=graph, machine=machine, costs=costs, times=times)

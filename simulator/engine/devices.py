@@ -20,7 +20,7 @@ class Tick:
     __slots__ = ("callbacks", "owner")
     _ok = True
 
-    def __init__(self, callbacks: list[Any], owner: Any) -> None:
+    def __init__(self, callbacks: list[Any], owner: Any) -> None:  # noqa: ANN401 - a lane, a device or a group
         self.callbacks = callbacks
         self.owner = owner
 
@@ -63,6 +63,20 @@ class Device:
         self.waits = list(plan.n_waits_O)
         self.start, self.end, self.own_end = [0.0] * n_ops, [0.0] * n_ops, [0.0] * n_ops
         self.alone_D, self.latency_D, self.claim_D = alone_D, latency_D, claim_D
+
+
+def enter(running: list[Lane], lane: Lane) -> None:
+    """Put an op among those that run, in the order in which they first need what they share, then of ops."""
+    at = len(running)
+    while at and (running[at - 1].fluid_at, running[at - 1].op) > (lane.fluid_at, lane.op):
+        at -= 1
+    running.insert(at, lane)
+
+
+def soonest(device: Device) -> Lane:
+    """Return the op that ends next of those that share resources and move."""
+    moving = [(lane, rate) for lane, rate in zip(device.fluid, device.rates, strict=True) if rate > 0.0]
+    return min((lane.left / rate, i, lane) for i, (lane, rate) in enumerate(moving) if lane.state == FLUID)[2]
 
 
 def make_devices(plan: Plan, capacities: Capacities) -> tuple[list[Device], list[Claim]]:

@@ -61,7 +61,8 @@ def _make_lanes(env: simpy.Environment, plan: Plan, alone_D: list[list[float]], 
 def _begin(env: simpy.Environment, lane: _Lane, op: int, callbacks: list[Any]) -> None:
     lane.op, lane.start[op], lane.at = op, env.now, env.now + lane.alone[op]
     lane.callbacks = callbacks
-    env.schedule(lane, 1, lane.alone[op])
+    schedule: Callable[[Any, Any, float], None] = env.schedule  # SimPy's type for a priority is not the int it takes
+    schedule(lane, 1, lane.alone[op])
 
 
 def _completion(env: simpy.Environment, plan: Plan, lanes_C: list[list[_Lane]]) -> Callable[[Any], None]:
@@ -69,7 +70,7 @@ def _completion(env: simpy.Environment, plan: Plan, lanes_C: list[list[_Lane]]) 
     stream_of, next_of, waiters_of = plan.stream_of_O, plan.next_of_O, plan.waiters_of_O
     group_of = groups_of(plan)
     index_of = {id(lane): c for c, lanes in enumerate(lanes_C) for lane in lanes}
-    schedule = env.schedule
+    schedule: Callable[[Any, Any, float], None] = env.schedule
     callbacks: list[Any] = []
 
     def finish(lane: _Lane, now: float) -> None:
@@ -97,7 +98,7 @@ def _completion(env: simpy.Environment, plan: Plan, lanes_C: list[list[_Lane]]) 
         lane.callbacks = callbacks
         schedule(lane, 1, duration)
 
-    def released(event: Any) -> None:
+    def released(event: Any) -> None:  # noqa: ANN401 - its value is the list of lanes
         for lane in event.value:
             finish(lane, env.now)
 
