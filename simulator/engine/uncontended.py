@@ -31,14 +31,15 @@ def run_uncontended(plan: Plan, capacities: Capacities) -> Times:
     env = simpy.Environment()
     alone_D = [(demand.latency_s_C + alone_s(demand, capacities)).tolist() for demand in plan.demands]
     lanes_C = [_make_lanes(env, plan, alone_D, c) for c in range(plan.n_classes)]
-    done = _completion(env, plan, lanes_C)
-    callbacks = [done]
+    callbacks: list[Any] = []
+    begin = _beginning(env, callbacks)
+    callbacks.append(_completion(env, plan, lanes_C, _finishing(plan, begin)))
     for lanes in lanes_C:
         for stream, op in enumerate(plan.first_of_S):
-            lane = lanes[stream]
-            lane.head = op
+            lanes[stream].head = op
+        for stream, op in enumerate(plan.first_of_S):
             if not plan.n_waits_O[op]:
-                _begin(env, lane, op, callbacks)
+                begin(lanes[stream], op, 0.0)
     env.run()
     arrays = (np.array([getattr(lanes[0], name) for lanes in lanes_C]).T for name in ("start", "end", "own_end"))
     return times_of(plan, *arrays)
@@ -58,20 +59,24 @@ def _make_lanes(env: simpy.Environment, plan: Plan, alone_D: list[list[float]], 
     return siblings
 
 
-def _begin(env: simpy.Environment, lane: _Lane, op: int, callbacks: list[Any]) -> None:
-    lane.op, lane.start[op], lane.at = op, env.now, env.now + lane.alone[op]
-    lane.callbacks = callbacks
+def _beginning(env: simpy.Environment, callbacks: list[Any]) -> Callable[[_Lane, int, float], None]:
+    """Return what starts an op on its lane: one event at its end."""
     schedule: Callable[[Any, Any, float], None] = env.schedule  # SimPy's type for a priority is not the int it takes
-    schedule(lane, 1, lane.alone[op])
+
+    def begin(lane: _Lane, op: int, now: float) -> None:
+        duration = lane.alone[op]
+        lane.op = op
+        lane.start[op] = now
+        lane.at = now + duration
+        lane.callbacks = callbacks
+        schedule(lane, 1, duration)
+
+    return begin
 
 
-def _completion(env: simpy.Environment, plan: Plan, lanes_C: list[list[_Lane]]) -> Callable[[Any], None]:
-    """The callback of every op's end. A closure over plain lists: it runs once per op and rank."""
+def _finishing(plan: Plan, begin: Callable[[_Lane, int, float], None]) -> Callable[[_Lane, float], None]:
+    """Return what ends an op on its lane and starts what waited for it."""
     stream_of, next_of, waiters_of = plan.stream_of_O, plan.next_of_O, plan.waiters_of_O
-    group_of = groups_of(plan)
-    index_of = {id(lane): c for c, lanes in enumerate(lanes_C) for lane in lanes}
-    schedule: Callable[[Any, Any, float], None] = env.schedule
-    callbacks: list[Any] = []
 
     def finish(lane: _Lane, now: float) -> None:
         op = lane.op
@@ -90,13 +95,15 @@ def _completion(env: simpy.Environment, plan: Plan, lanes_C: list[list[_Lane]]) 
         if following >= 0 and not lane.waits[following]:
             begin(lane, following, now)
 
-    def begin(lane: _Lane, op: int, now: float) -> None:
-        duration = lane.alone[op]
-        lane.op = op
-        lane.start[op] = now
-        lane.at = now + duration
-        lane.callbacks = callbacks
-        schedule(lane, 1, duration)
+    return finish
+
+
+def _completion(
+    env: simpy.Environment, plan: Plan, lanes_C: list[list[_Lane]], finish: Callable[[_Lane, float], None]
+) -> Callable[[_Lane], None]:
+    """Return the callback of every op's own end. Closures over plain lists: they run once per op and rank."""
+    group_of = groups_of(plan)
+    index_of = {id(lane): c for c, lanes in enumerate(lanes_C) for lane in lanes}
 
     def released(event: Any) -> None:  # noqa: ANN401 - its value is the list of lanes
         for lane in event.value:
@@ -120,5 +127,4 @@ def _completion(env: simpy.Environment, plan: Plan, lanes_C: list[list[_Lane]]) 
             for member in group.arrived:
                 finish(member, now)
 
-    callbacks.append(done)
     return done
