@@ -95,7 +95,12 @@ class ContendedRun:
             running.append(lane)
         if not clash:
             lane.state = EXPRESS
-            lane.tick = tick = Tick(self.on_express, lane)
+            tick = lane.tick
+            if tick is None or tick.callbacks is not None:
+                lane.tick = tick = Tick(self.on_express, lane)
+            else:  # SimPy has taken it off its queue: use it again
+                tick.callbacks = self.on_express
+                tick.owner = lane
             self.schedule(tick, 1, latency + alone)
         elif latency > 0.0:
             lane.state = LATENT

@@ -32,7 +32,7 @@ def run_uncontended(plan: Plan, capacities: Capacities) -> Times:
     alone_D = [(demand.latency_s_C + alone_s(demand, capacities)).tolist() for demand in plan.demands]
     lanes_C = [_make_lanes(env, plan, alone_D, c) for c in range(plan.n_classes)]
     callbacks: list[Any] = []
-    begin = _beginning(env, callbacks)
+    begin = _beginning(env, plan, callbacks)
     callbacks.append(_completion(env, plan, lanes_C, _finishing(plan, begin)))
     for lanes in lanes_C:
         for stream, op in enumerate(plan.first_of_S):
@@ -59,19 +59,38 @@ def _make_lanes(env: simpy.Environment, plan: Plan, alone_D: list[list[float]], 
     return siblings
 
 
-def _beginning(env: simpy.Environment, callbacks: list[Any]) -> Callable[[_Lane, int, float], None]:
-    """Return what starts an op on its lane: one event at its end."""
+def _beginning(env: simpy.Environment, plan: Plan, callbacks: list[Any]) -> Callable[[_Lane, int, float], None]:
+    """Return what starts an op on its lane: one event at the end of it and of the ops that must follow it at once.
+
+    An op whose end nobody else sees (no waiter on another stream, no group) and whose successor waits for nothing else
+    needs no event of its own: its end is its successor's start.
+    """
     schedule: Callable[[Any, Any, float], None] = env.schedule  # SimPy's type for a priority is not the int it takes
+    next_of, unseen_O = plan.next_of_O, _unseen_ends(plan)
 
     def begin(lane: _Lane, op: int, now: float) -> None:
-        duration = lane.alone[op]
-        lane.op = op
-        lane.start[op] = now
-        lane.at = now + duration
+        start, alone, at = lane.start, lane.alone, now
+        start[op] = now
+        at += alone[op]
+        while unseen_O[op]:
+            lane.end[op] = at
+            op = next_of[op]
+            start[op] = at
+            at += alone[op]
+        lane.op = lane.head = op
+        lane.at = at
         lane.callbacks = callbacks
-        schedule(lane, 1, duration)
+        schedule(lane, 1, at - now)
 
     return begin
+
+
+def _unseen_ends(plan: Plan) -> list[bool]:
+    groups = [plan.demands[d].group_C is not None for d in plan.demand_of_O]
+    return [
+        following >= 0 and not waiters and not grouped and not plan.n_waits_O[following]
+        for following, waiters, grouped in zip(plan.next_of_O, plan.waiters_of_O, groups, strict=True)
+    ]
 
 
 def _finishing(plan: Plan, begin: Callable[[_Lane, int, float], None]) -> Callable[[_Lane, float], None]:
