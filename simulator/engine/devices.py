@@ -104,12 +104,19 @@ def _number_claims(
     columns = [demand.sm_s_C, *(demand.bytes_C.get(name, zeros_C) for name in capacities.bytes_per_s)]
     numbers = []
     for sm_s, *amounts in np.stack(columns, axis=1).tolist():
-        key = (sm_s, demand.sms, demand.holds_sms, *amounts)
+        key = (sm_s, demand.sms, demand.holds_sms, demand.share_beside_compute, *amounts)
         if key not in known:
             known[key] = len(claims)
             bytes_on = list(enumerate(amounts))
             claims.append(
-                make_claim(sm_s=sm_s, sms=demand.sms, holds=demand.holds_sms, bytes_on=bytes_on, capacity=capacity)
+                make_claim(
+                    sm_s=sm_s,
+                    sms=demand.sms,
+                    holds=demand.holds_sms,
+                    bytes_on=bytes_on,
+                    capacity=capacity,
+                    share_beside_compute=demand.share_beside_compute,
+                )
             )
         numbers.append(known[key])
     return numbers
@@ -146,6 +153,13 @@ def groups_of(plan: Plan) -> list[list[Group] | None]:
 
 
 def clashes(plan: Plan) -> list[list[bool]]:
-    """Return whether two demands share a resource of bytes, (D, D); SMs are counted where they are wanted."""
+    """Return whether two demands slow one another other than by SMs, (D, D): they share a resource of bytes, or one
+    computes and the other loses pace beside compute. SMs are counted where they are wanted."""
     used = [{name for name, b in d.bytes_C.items() if float(b.max(initial=0.0)) > 0.0} for d in plan.demands]
-    return [[not a.isdisjoint(b) for b in used] for a in used]
+    computes = [bool(d.sm_s_C.max(initial=0.0) > 0.0) for d in plan.demands]
+    disturbed = [d.share_beside_compute < 1.0 for d in plan.demands]
+    everyone = list(zip(used, computes, disturbed, strict=True))
+    return [
+        [not a.isdisjoint(b) or (loses_a and works_b) or (loses_b and works_a) for b, works_b, loses_b in everyone]
+        for a, works_a, loses_a in everyone
+    ]

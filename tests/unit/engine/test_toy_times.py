@@ -5,6 +5,9 @@ import numpy as np
 import pytest
 from toy import both_ways, ends_us, flow, op, starts_us, times_of
 
+from simulator.engine.run import run
+from simulator.resources import Activity, Capacities, Demand
+
 
 def us(*values: float) -> object:
     return pytest.approx(list(values), rel=1e-12)
@@ -235,3 +238,21 @@ def test_kernels_that_wait_for_one_another_for_ever_are_named():
     expected = "op 1 of rank class 0 waits for rank classes 1 to get as far; op 3 of rank class 0 waits for 6 SMs"
     with pytest.raises(RuntimeError, match=expected):
         times_of(ops, n_classes=2)
+
+
+def test_a_transfer_loses_pace_beside_compute_and_regains_it_alone():
+    zeros_C = np.zeros(1)
+    transfer = Demand(
+        latency_s_C=zeros_C, sm_s_C=zeros_C, sms=0, bytes_C={"link.egress": np.array([1e9])}, share_beside_compute=0.5
+    )
+    gemm = Demand(latency_s_C=zeros_C, sm_s_C=np.array([10.0]), sms=10)
+    times = run(
+        [
+            Activity(stream="comm", deps=(), demand=transfer),
+            Activity(stream="main", deps=(), demand=gemm),
+        ],
+        Capacities(n_sms=10, bytes_per_s={"link.egress": 1e9}),
+        n_classes=1,
+    )
+    # the GEMM ends at 1 s, when half of the transfer is done; the other half goes alone in 0.5 s
+    assert times.end_OC[:, 0] == pytest.approx([1.5, 1.0], rel=1e-12)
