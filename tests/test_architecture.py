@@ -15,7 +15,10 @@ HOUSE = Rules(
         "validation.cli | simulator.cli",
         "simulator.console",
         "validation.suites",
-        "validation.kernels",
+        "validation.table_checks | validation.point_transfers",
+        "validation.point_kernels",
+        "validation.judged_rows | validation.bars | validation.fitted_files | validation.points",
+        "validation.kernels | validation.known_tables",
         "validation.calibrate",
         "validation.kernel_families | validation.infersim_families | validation.transfer_families"
         " | validation.trace_interference",

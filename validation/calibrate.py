@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from validation.trace_interference import TRACE_FILE, interference_of_trace
 from validation.transfer_families import TRANSFER_FAMILIES
 
 FAMILIES = (*KERNEL_FAMILIES, *TRANSFER_FAMILIES, *INFERSIM_FAMILIES)
+PROFILES_DIR = Path(str(files("hw_profiles"))) / "data"
 FOLDERS = ("hopper", "measured", ".")
 SHARED_ROWS = "hopper_shared"  # multi-node rows that the source ships for H100 and H200 alike
 SHARED_BY = ("h100_sxm", "h200_sxm")
@@ -48,6 +50,8 @@ def find_table(data_dir: Path, file: str) -> Path | None:
 def groups_of(family: Family, path: Path) -> Iterator[Group]:
     """Yield the groups of one table by machine; rows that two machines share come with each."""
     frame = read_table(family.table, path)
+    if frame.empty:
+        return
     for machine in sorted(set(frame["machine"]) & set(CHIPS)):
         mine = frame["machine"] == machine
         if machine in SHARED_BY:

@@ -1,5 +1,7 @@
 """InferSim's kernel table (H800 and H20): its `shape` text unfolded, one family per kind of kernel."""
 
+import re
+
 import numpy as np
 import pandas as pd
 
@@ -14,6 +16,7 @@ from validation.families import Family, Rows, numbers, only
 from validation.tables import Table
 
 FILE = "kernels_h800_h20_infersim.csv"
+COLUMNS = ("hardware", "kernel", "variant", "shape", "latency_us")
 UP_SHARE, DOWN_SHARE = 2.0 / 3.0, 1.0 / 3.0  # gate and up hold two of the three expert matrices
 ROW_TILE = {"decode": 64.0, "prefill": 128.0}
 
@@ -22,7 +25,7 @@ def unfolded(frame: Rows, kernels: str) -> Rows:
     """Return the rows of the kernels that start with `kernels`, "key=value,…" of `shape` as columns."""
     rows = frame[frame["kernel"].str.startswith(kernels)].reset_index(drop=True)
     pairs = rows["shape"].map(
-        lambda text: {key: float(value) for key, value in (p.split("=") for p in text.split(","))}
+        lambda text: {key: float(value) for key, value in re.findall(r"(\w+)=(\d+(?:\.\d+)?)", str(text))}
     )
     shapes = pd.DataFrame(list(pairs))
     return rows.assign(system=rows["hardware"], **{name: shapes[name] for name in shapes.columns})
@@ -30,8 +33,8 @@ def unfolded(frame: Rows, kernels: str) -> Rows:
 
 GEMM_FP8 = Family(
     name="infersim_gemm_fp8",
-    table=Table(file=FILE, group=["kernel"], site=["n", "k"], shape=["m", "n", "k"], times={"": "latency_us"},
-                prepare=lambda frame: unfolded(frame, "gemm_fp8")),
+    table=Table(file=FILE, columns=COLUMNS, group=["kernel"], site=["n", "k"], shape=["m", "n", "k"],
+                times={"": "latency_us"}, prepare=lambda frame: unfolded(frame, "gemm_fp8")),
     curve=GemmCurve,
     fit=lambda rows, chip: fit_gemm(*numbers(rows, "m", "n", "k", "seconds"), chip=chip, precision="fp8"),
     predict=lambda rows, chip, curve: gemm_s(*numbers(rows, "m", "n", "k"), chip=chip, curve=curve),
@@ -40,7 +43,7 @@ GEMM_FP8 = Family(
 
 DECODE = Family(
     name="infersim_mla_decode",
-    table=Table(file=FILE, group=["kernel", "variant"], site=[], shape=["heads", "batch", "kv_len"],
+    table=Table(file=FILE, columns=COLUMNS, group=["kernel", "variant"], site=[], shape=["heads", "batch", "kv_len"],
                 times={"": "latency_us"}, prepare=lambda frame: unfolded(frame, "mla_core_decode")),
     curve=MlaDecodeCurve,
     fit=lambda rows, chip: fit_mla_decode(
@@ -54,6 +57,8 @@ DECODE = Family(
 
 def _with_share(frame: Rows) -> Rows:
     rows = unfolded(frame, "grouped_gemm")
+    if rows.empty:
+        return rows
     is_up = rows["kernel"].str.contains("_up_")
     return rows.assign(part=rows["inter"] * np.where(is_up, UP_SHARE, DOWN_SHARE))
 
@@ -78,7 +83,7 @@ def _predict_grouped(rows: Rows, chip: Chip, curve: GroupedGemmCurve) -> FloatAr
 
 GROUPED = Family(
     name="infersim_grouped_gemm",
-    table=Table(file=FILE, group=["kernel", "variant"], site=["experts", "gpus", "hidden", "inter"],
+    table=Table(file=FILE, columns=COLUMNS, group=["kernel", "variant"], site=["experts", "gpus", "hidden", "inter"],
                 shape=["experts", "gpus", "hidden", "inter", "tokens_per_gpu"], times={"": "latency_us"},
                 prepare=_with_share),
     curve=GroupedGemmCurve,

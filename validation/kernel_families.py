@@ -44,7 +44,9 @@ def mark_failed_repeat(frame: Rows) -> "pd.Series[str]":
 
 GEMM = Family(
     name="gemm",
-    table=Table(file="gemm.csv", group=["dtype"], site=["n", "k"], shape=["m", "n", "k"], times={"": "latency_us"},
+    table=Table(file="gemm.csv",
+                columns=["system", "dtype", "m", "n", "k", "latency_us"],
+                group=["dtype"], site=["n", "k"], shape=["m", "n", "k"], times={"": "latency_us"},
                 mark_faults=mark_slower_than_larger),
     curve=GemmCurve,
     fit=lambda rows, chip: fit_gemm(*numbers(rows, "m", "n", "k", "seconds"), chip=chip,
@@ -61,7 +63,9 @@ def _absorption_shape(frame: Rows) -> Rows:
 
 MLA_BMM = Family(
     name="mla_bmm",
-    table=Table(file="mla_bmm.csv", group=["op", "dtype"], site=[], shape=["num_heads", "num_tokens"],
+    table=Table(file="mla_bmm.csv",
+                columns=["system", "op", "dtype", "num_heads", "num_tokens", "latency_us"],
+                group=["op", "dtype"], site=[], shape=["num_heads", "num_tokens"],
                 times={"": "latency_us"}, prepare=_absorption_shape),
     curve=BatchedGemmCurve,
     fit=lambda rows, chip: fit_batched_gemm(*numbers(rows, "num_tokens", "num_heads", "depth", "columns", "seconds"),
@@ -73,7 +77,9 @@ MLA_BMM = Family(
 
 MLA_DECODE = Family(
     name="mla_generation_kernel",
-    table=Table(file="mla_generation_kernel.csv", group=["impl", "kv_cache_dtype"], site=["num_heads", "batch_size"],
+    table=Table(file="mla_generation_kernel.csv",
+                columns=["system", "impl", "num_heads", "kv_cache_dtype", "batch_size", "kv_len", "latency_us"],
+                group=["impl", "kv_cache_dtype"], site=["num_heads", "batch_size"],
                 shape=["num_heads", "batch_size", "kv_len"], times={"": "latency_us"}, mark_faults=mark_failed_repeat),
     curve=MlaDecodeCurve,
     fit=lambda rows, chip: fit_mla_decode(
@@ -95,7 +101,9 @@ def _fit_prefill(rows: Rows, chip: Chip) -> MlaPrefillCurve:
 
 MLA_PREFILL = Family(
     name="mla_context_kernel",
-    table=Table(file="mla_context_kernel.csv", group=["impl", "kv_cache_dtype"], site=["num_heads", "batch_size"],
+    table=Table(file="mla_context_kernel.csv",
+                columns=["system", "impl", "num_heads", "kv_cache_dtype", "batch_size", "seq_len", "latency_us"],
+                group=["impl", "kv_cache_dtype"], site=["num_heads", "batch_size"],
                 shape=["num_heads", "batch_size", "seq_len"], times={"": "latency_us"}),
     curve=MlaPrefillCurve,
     fit=_fit_prefill,
@@ -123,7 +131,10 @@ def _fit_block(rows: Rows, chip: Chip) -> MlaBlockCurve:
 
 MLA_BLOCK = Family(
     name="mla_block",
-    table=Table(file="mla_block.csv", group=["kernel", "phase", "kv_cache_dtype"], site=["num_heads", "batch_size"],
+    table=Table(file="mla_block.csv",
+                columns=["system", "phase", "kernel", "num_heads", "kv_cache_dtype",
+                         "batch_size", "length", "latency_us"],
+                group=["kernel", "phase", "kv_cache_dtype"], site=["num_heads", "batch_size"],
                 shape=["num_heads", "batch_size", "length"], times={"": "latency_us"}, prepare=_block_amounts),
     curve=MlaBlockCurve,
     fit=_fit_block,
@@ -168,7 +179,10 @@ def _fit_wide(rows: Rows, chip: Chip) -> GroupedGemmCurve:
 
 MOE_WIDEEP = Family(
     name="moe_wideep",
-    table=Table(file="moe_wideep.csv", group=["kernel"], site=["hidden", "ep"],
+    table=Table(file="moe_wideep.csv",
+                columns=["system", "kernel", "hidden", "inter", "topk", "experts",
+                         "ep", "distribution", "global_tokens", "latency_us"],
+                group=["kernel"], site=["hidden", "ep"],
                 shape=["hidden", "inter", "topk", "experts", "ep", "distribution", "global_tokens"],
                 times={"": "latency_us"}),
     curve=GroupedGemmCurve,
@@ -201,7 +215,10 @@ def _fit_fused(rows: Rows, chip: Chip) -> GroupedGemmCurve:
 
 MOE_FUSED = Family(
     name="moe_fused",
-    table=Table(file="moe_fused.csv", group=["dtype"], site=["hidden", "experts", "ep"],
+    table=Table(file="moe_fused.csv",
+                columns=["system", "dtype", "hidden", "inter", "topk", "experts",
+                         "ep", "distribution", "num_tokens", "latency_us"],
+                group=["dtype"], site=["hidden", "experts", "ep"],
                 shape=["hidden", "inter", "topk", "experts", "ep", "distribution", "num_tokens"],
                 times={"": "latency_us"}, mark_faults=mark_beyond_roofline),
     curve=GroupedGemmCurve,

@@ -1,8 +1,8 @@
 """Reading the published kernel and collective tables: seconds, a deterministic split, faults marked.
 
 Every frame has the table's own columns plus `machine`, `seconds`, `group` (what one fit covers), `site` (what is held
-out as a whole), `split` ("train", "point" or "site") and `fault` (why a row is neither fitted nor judged; empty if
-sound).
+out as a whole), `split` ("train", "point" or "site"), `fault` (why a row is neither fitted nor judged; empty if sound)
+and `file_row` (its number in the file, from 0: phases of one row share it).
 """
 
 import hashlib
@@ -17,6 +17,7 @@ from hw_profiles.faults import Fault, InputFaults
 
 POINT_SHARE = 0.2
 SITE_SHARE = 0.2
+NO_NUMBER = "a time or size that is no positive number"
 MACHINE_OF_SYSTEM = {
     "h100": "h100_sxm",
     "h200": "h200_sxm",
@@ -30,12 +31,13 @@ MACHINE_OF_SYSTEM = {
 class Table:
     """How one file is read: columns that name a group, a site and the shape, and the melted time columns.
 
-    `times` maps a phase to its column of microseconds; a single entry with an empty phase is an unmelted table.
-    `prepare` adds derived columns; `mark_faults` returns one reason per row. `rotate` names sites too few to give one
-    away: judging leaves out each in turn.
+    `columns` are what the file itself must have. `times` maps a phase to its column of microseconds; a single entry
+    with an empty phase is an unmelted table. `prepare` adds derived columns; `mark_faults` returns one reason per row.
+    `rotate` names sites too few to give one away: judging leaves out each in turn.
     """
 
     file: str
+    columns: Sequence[str]
     group: Sequence[str]
     site: Sequence[str]
     shape: Sequence[str]
@@ -50,20 +52,27 @@ def share_of(text: str) -> float:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") / 2.0**32
 
 
-def read_table(table: Table, path: Path) -> pd.DataFrame:
-    """Return the rows of `path` as the module describes; raise `InputFaults` for what cannot be read as that table."""
-    raw = _read_csv(path)
-    frame = table.prepare(raw) if table.prepare and not raw.empty else raw
-    needed = {*table.group, *table.site, *table.shape, *table.times.values()} - {"phase"} | (
-        {"phase"} & set(raw.columns)
-    )
-    _refuse(path, frame, [column for column in sorted(needed) if column not in frame.columns])
-    frame = _melted(frame, table)
-    _refuse_bad_numbers(path, frame, table)
+def read_table(table: Table, path: Path, *, keep_bad: bool = False) -> pd.DataFrame:
+    """Return the rows of `path` as the module describes; raise `InputFaults` for what cannot be read as that table.
+
+    Rows whose times or sizes are no positive numbers are refused as a whole file, or with `keep_bad` marked as faults
+    (a file without one good row is refused all the same).
+    """
+    raw = read_csv(path)
+    _refuse(path, raw, [column for column in table.columns if column not in raw.columns])
+    frame = raw.assign(file_row=np.arange(len(raw)))
+    frame = _melted(table.prepare(frame) if table.prepare else frame, table)
+    if frame.empty:  # a file may hold several tables: none of its rows may be this one's
+        return frame
+    derived = (*table.group, *table.site, *table.shape)
+    _refuse(path, frame, [column for column in derived if column not in frame.columns])
+    bad = _bad_numbers(path, frame, table, keep_bad=keep_bad)
+    frame.loc[bad, "seconds"] = np.nan  # no other row is judged by them
     frame["group"] = _joined(frame, table.group)
     frame["site"] = _joined(frame, table.site)
     frame["split"] = split_of(table, frame)
     frame["fault"] = table.mark_faults(frame) if table.mark_faults else ""
+    frame.loc[bad, "fault"] = NO_NUMBER
     return frame
 
 
@@ -83,7 +92,7 @@ def split_of(table: Table, frame: pd.DataFrame) -> "pd.Series[str]":
     return pd.Series(split, index=frame.index, dtype=str)
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
+def read_csv(path: Path) -> pd.DataFrame:
     """The rows of a CSV file; a file that is no table is refused."""
     try:
         frame = pd.read_csv(path)
@@ -116,18 +125,21 @@ def _melted(frame: pd.DataFrame, table: Table) -> pd.DataFrame:
     return melted.assign(machine=system.map(lambda name: MACHINE_OF_SYSTEM.get(name, name)))
 
 
-def _refuse_bad_numbers(path: Path, frame: pd.DataFrame, table: Table) -> None:
-    """Refuse times and sizes that are no positive numbers; every wrong column is named once."""
+def _bad_numbers(path: Path, frame: pd.DataFrame, table: Table, *, keep_bad: bool) -> "pd.Series[bool]":
+    """Which rows have times or sizes that are no positive numbers; they are refused, every column named once."""
     columns = {"seconds": frame["seconds"]} | {c: frame[c] for c in table.shape if c != "distribution"}
+    bad = pd.Series(data=False, index=frame.index)
     faults = []
     for column, values in columns.items():
         numbers = pd.to_numeric(values, errors="coerce")
         wrong = ~(np.isfinite(numbers) & (numbers > 0))
+        bad |= wrong
         if wrong.any():
             faults.append(Fault(field=f"{path}: {column}", got=f"{int(wrong.sum())} rows that are no positive number",
                                 allowed="finite positive numbers", remedy="correct or remove them"))  # fmt: skip
-    if faults:
+    if bad.all() or (faults and not keep_bad):
         raise InputFaults(faults)
+    return bad
 
 
 def _joined(frame: pd.DataFrame, columns: Sequence[str]) -> "pd.Series[str]":

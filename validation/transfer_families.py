@@ -34,7 +34,9 @@ def _fit_low_latency(rows: Rows, chip: Chip) -> LowLatencyCurve:
 
 DEEPEP_LOW_LATENCY = Family(
     name="deepep_low_latency",
-    table=Table(file="deepep_low_latency.csv", group=["phase"], site=["hidden", "topk", "experts", "ep"],
+    table=Table(file="deepep_low_latency.csv",
+                columns=["system", "ep", "hidden", "topk", "experts", "tokens_per_rank", "dispatch_us", "combine_us"],
+                group=["phase"], site=["hidden", "topk", "experts", "ep"],
                 shape=["tokens_per_rank"], times=PHASES, mark_faults=_mark_few_experts),
     curve=LowLatencyCurve,
     fit=_fit_low_latency,
@@ -59,7 +61,10 @@ def _mark_eight_nodes(frame: Rows) -> "pd.Series[str]":
 NORMAL_INPUTS = ("tokens_per_rank", "hidden", "rank_copies", "node_copies", "topk", "nodes", "sms")
 DEEPEP_NORMAL = Family(
     name="deepep_normal",
-    table=Table(file="deepep_normal.csv", group=["phase"], site=["nodes", "hidden", "topk", "experts", "sms"],
+    table=Table(file="deepep_normal.csv",
+                columns=["system", "nodes", "ep", "hidden", "topk", "experts",
+                         "tokens_per_rank", "sms", "dispatch_us", "combine_us"],
+                group=["phase"], site=["nodes", "hidden", "topk", "experts", "sms"],
                 rotate=["nodes"], shape=["tokens_per_rank"], times=PHASES, prepare=_copies,
                 mark_faults=_mark_eight_nodes),
     curve=NormalCurve,
@@ -96,7 +101,10 @@ def _pipe_family(name: str, table: Table, ranks: str, axes: list[str], *, is_nvl
 
 MOE_A2A_EP8 = _pipe_family(
     "moe_a2a_ep8",
-    Table(file="moe_a2a_ep8.csv", group=["backend", "phase", "comm_dtype"], site=[],
+    Table(file="moe_a2a_ep8.csv",
+          columns=["system", "backend", "phase", "comm_dtype", "ep", "hidden",
+                   "topk", "experts", "tokens_per_rank", "latency_us"],
+          group=["backend", "phase", "comm_dtype"], site=[],
           rotate=["hidden", "topk", "experts"], shape=EP8_SHAPE, times={"": "latency_us"}, prepare=_ep8_bytes),
     "ep", EP8_SHAPE,
 )  # fmt: skip
@@ -115,7 +123,9 @@ def _one_sided_bytes(frame: Rows) -> Rows:
 
 GB200_ALLTOALL = _pipe_family(
     "gb200_alltoall_trtllm",
-    Table(file="gb200_alltoall_trtllm.csv", group=["kernel_source", "op_name", "moe_dtype"], site=["moe_ep_size"],
+    Table(file="gb200_alltoall_trtllm.csv",
+          columns=["kernel_source", "op_name", "moe_dtype", "moe_ep_size", "num_tokens", "latency_us"],
+          group=["kernel_source", "op_name", "moe_dtype"], site=["moe_ep_size"],
           shape=["moe_ep_size", "num_tokens"], times={"": "latency_us"}, prepare=_one_sided_bytes),
     "moe_ep_size", ["moe_ep_size", "num_tokens"],
 )  # fmt: skip
@@ -130,7 +140,9 @@ def _wire_bytes(frame: Rows) -> Rows:
 
 COLLECTIVES = _pipe_family(
     "collectives",
-    Table(file="collectives.csv", group=["impl", "op"], site=[], rotate=["num_gpus"], shape=["num_gpus", "elements"],
+    Table(file="collectives.csv",
+          columns=["system", "impl", "op", "num_gpus", "elements", "bytes", "latency_us"],
+          group=["impl", "op"], site=[], rotate=["num_gpus"], shape=["num_gpus", "elements"],
           times={"": "latency_us"}, prepare=_wire_bytes),
     "num_gpus", ["num_gpus", "buffer_bytes"],
 )  # fmt: skip

@@ -1,0 +1,1 @@
+"""The commands that judge, fit and import: validate, calibrate, import."""

@@ -1,0 +1,77 @@
+"""The documents of the suites as tables on a terminal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+
+from simulator.console import out
+
+
+def show_rows(document: Mapping[str, Any]) -> None:
+    """Print figures one by one: predicted beside the reference, with error and verdict."""
+    table = Table("id")
+    for name in ("predicted", "reference"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("unit", "error", "verdict", "what"):
+        table.add_column(name, justify="right" if name == "error" else "left", no_wrap=name != "what")
+    for row in document["rows"]:
+        table.add_row(
+            row["id"], f"{row['predicted']:.6g}", f"{row['reference']:.6g}", row["unit"], f"{row['rel_error']:+.2%}",
+            _verdict(row), row["what"],
+        )  # fmt: skip
+    out.print(table)
+    for note in document["notes"]:
+        out.print(f"{note['id']}: {note['text']}", markup=False)
+    for item in document["skipped"]:
+        out.print(f"skipped: {item['id']}: {item['reason']}", markup=False)
+    summary = document["summary"]
+    out.print(f"{summary['n_ok']} of {summary['n']} rows within their bar", markup=False)
+
+
+def _verdict(row: Mapping[str, Any]) -> str:
+    if row["ok"] is None:
+        return "not judged"
+    return "ok" if row["ok"] else f"[red]missed {row['tolerance']:g}[/red]"
+
+
+def show_kernels(document: Mapping[str, Any]) -> None:
+    """Print one line per group of every table, then the worst rows, what was skipped, and the sum."""
+    table = Table("table")
+    table.add_column("group", overflow="fold")
+    table.add_column("rows")
+    for name in ("n", "median", "p90", "bias", "interpolation", "extrapolated", "refused"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict")
+    for row in document["tables"]:
+        errors = [percent(row[name]) for name in ("median", "p90")]
+        table.add_row(
+            row["table"], row["group"], row["split"] or "all", str(row["n"]), *errors, percent(row["bias"], sign="+"),
+            percent(row["baseline_median"]), str(row["extrapolated"]), str(row["refused"]), _bar_text(row),
+        )  # fmt: skip
+    out.print(table)
+    for row in document["worst"][:5]:
+        out.print(f"worst: {row['table']} {row['group']} {row['shape']}: {row['error']:+.0%}", markup=False)
+    for item in document["skipped"]:
+        rows = f", {item['n']} rows" if "n" in item else ""
+        out.print(f"skipped: {item['file']}{rows}: {item['reason']}", markup=False)
+    for note in document["notes"]:
+        out.print(f"{note['file']}: {note['text']}", markup=False)
+    summary = document["summary"]
+    out.print(
+        f"{summary['n']} rows: median error {percent(summary['median'])}, bias {percent(summary['bias'], sign='+')}; "
+        f"{summary['refused']} refused as faulty, {summary['extrapolated']} extrapolated; "
+        f"{summary['n_ok']} of {summary['n_bars']} bars met", markup=False,
+    )  # fmt: skip
+
+
+def _bar_text(row: Mapping[str, Any]) -> str:
+    if row["ok"] is None:
+        return ""
+    limits = " · ".join(percent(limit) for limit in row["bar"].values() if limit is not None)
+    return f"ok ({limits})" if row["ok"] else f"[red]missed {limits}[/red]"
+
+
+def percent(share: float | None, *, sign: str = "") -> str:
+    """Return a fraction as a percentage, a dash where there is none."""
+    return "–" if share is None else f"{share:{sign}.1%}"

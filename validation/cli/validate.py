@@ -1,0 +1,96 @@
+"""The command that judges: validate."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hw_profiles.faults import Fault, InputFaults, unknown_word
+from simulator.console import ANSWERED, MISSED_BAR, JsonOption, faults_to_exit_code, print_json
+from validation.cli.shown import show_kernels, show_rows
+from validation.known_tables import default_data
+from validation.suites.kernels import judge_kernels
+from validation.suites.published import published_document
+from validation.suites.theory import theory_document
+
+Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a suite may be told."""
+
+    data: Path | None = None
+    by: str = ""
+    points: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """How a suite is judged and shown, the options that it knows, and the key of the rows that bear a verdict."""
+
+    judge: Callable[[Options], Document]
+    show: Callable[[Document], None]
+    options: tuple[str, ...] = ()
+    verdicts: str = "rows"
+
+
+def _kernels(options: Options) -> Document:
+    return judge_kernels(options.data or default_data(), by=options.by).document
+
+
+def _published(options: Options) -> Document:
+    return published_document(options.points or default_data() / "measured" / "published_points.json")
+
+
+SUITES: Mapping[str, Suite] = {
+    "theory": Suite(judge=lambda _: theory_document(), show=show_rows),
+    "kernels": Suite(judge=_kernels, show=show_kernels, options=("data", "by"), verdicts="tables"),
+    "published": Suite(judge=_published, show=show_rows, options=("points",)),
+}
+DataOption = Annotated[
+    Path | None, typer.Option("--data", metavar="PATH", help="Directory of tables, or one CSV file (kernels).")
+]
+ByOption = Annotated[str, typer.Option("--by", metavar="COLUMN", help="Group by this column of the tables (kernels).")]
+
+PointsOption = Annotated[
+    Path | None, typer.Option("--points", metavar="FILE.json", help="Published figures (published).")
+]
+
+
+def validate(
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="theory | kernels | published")],
+    data: DataOption = None,
+    by: ByOption = "",
+    points: PointsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge predictions against published and measured figures; exit code 1 if a bar is missed."""
+    with faults_to_exit_code():
+        if suite not in SUITES:
+            raise InputFaults([unknown_word("suite", suite, list(SUITES))])
+        chosen = SUITES[suite]
+        options = Options(data=data, by=by, points=points)
+        _refuse_foreign(suite, chosen, options)
+        document = chosen.judge(options)
+        if as_json:
+            print_json(document)
+        else:
+            chosen.show(document)
+    missed = any(row["ok"] is False for row in document[chosen.verdicts])
+    raise typer.Exit(MISSED_BAR if missed else ANSWERED)
+
+
+def _refuse_foreign(name: str, suite: Suite, options: Options) -> None:
+    """Refuse options that mean nothing to the suite."""
+    faults = [
+        Fault(
+            field=f"--{option}", got=repr(str(value)), allowed=f"nothing with the suite {name!r}", remedy="leave it out"
+        )
+        for option, value in vars(options).items()
+        if value and option not in suite.options
+    ]
+    if faults:
+        raise InputFaults(faults)
