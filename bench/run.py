@@ -2,21 +2,28 @@
 
 import json
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
-MODULES = ("engine", "process")
+MODULES = ("engine", "process", "curves")
+WITH_TORCH = ("layers",)
 BARS = {
     "engine_uncontended_vs_simpy": (">=", 0.75),
     "engine_contended_vs_simpy": (">=", 0.30),
     "run_process_vs_imports": ("<=", 1.8),
     "run_peak_mb": ("<=", 300.0),
+    "layers.grouped_over_dense_even": (">=", 0.6),
+    "curves.gemm_cold_per_s": (">=", 20_000.0),
+    "curves.gemm_memoised_per_s": (">=", 100_000.0),
+    "curves.gemm_vectorised_points_per_s": (">=", 1_000_000.0),
+    "curves.load_profile_ms": ("<=", 30.0),
 }
 
 
 def main() -> None:
     """Measure, print, write."""
     figures: dict[str, float] = {}
-    for module in MODULES:
+    for module in (*MODULES, *(WITH_TORCH if find_spec("torch") else ())):
         figures |= import_module(module).measure()
     for name, value in figures.items():
         sign, bar = BARS.get(name, ("", 0.0))

@@ -40,7 +40,7 @@ def run_scenario(scenario: Scenario) -> Run:
     graph = lower(scenario.step, scenario.schedule)
     return simulate(
         graph, scenario.profile, launch=scenario.run.launch, contention=scenario.run.contention,
-        compute_sms=scenario.compute_sms, fitted=scenario.fitted,
+        compute_sms=scenario.compute_sms, fitted=scenario.fitted, interference=scenario.run.interference,
     )  # fmt: skip
 
 

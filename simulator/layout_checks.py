@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from hw_profiles.faults import Fault
 from hw_profiles.schema import HardwareProfile
 from simulator.scenario_schema import Scenario
+from workloads.layout import Layout
 from workloads.model import ModelSpec
 from workloads.zoo import n_dense_ffns, n_moe_layers
 
@@ -27,19 +28,36 @@ def check_for_layout_that_does_not_divide(
     width = {"dense_ffn": model.dense_ffn} if n_dense_ffns(model) else {}
     yield from _check_divisor("layout.dense_tp", layout.dense_tp, {"n_gpus": n, **inside, **width})
     yield from _check_ep(scenario, model, node)
+
+
+def check_for_what_is_not_modelled(layout: Layout) -> Iterable[Fault]:
+    """Degrees and copies that a layout can name and nothing simulates yet."""
     for key in ("cp", "pp"):
         if getattr(layout, key) != 1:
-            yield Fault(field=f"layout.{key}", got=str(getattr(layout, key)), allowed="1",
-                        remedy="context and pipeline parallelism are not modelled yet")  # fmt: skip
+            yield Fault(
+                field=f"layout.{key}",
+                got=str(getattr(layout, key)),
+                allowed="1",
+                remedy="context and pipeline parallelism are not modelled yet",
+            )
     if layout.n_redundant_experts:
-        yield Fault(field="layout.n_redundant_experts", got=str(layout.n_redundant_experts), allowed="0",
-                    remedy="redundant experts are not modelled yet")  # fmt: skip
+        yield Fault(
+            field="layout.n_redundant_experts",
+            got=str(layout.n_redundant_experts),
+            allowed="0",
+            remedy="redundant experts are not modelled yet",
+        )
+
+
+def check_for_small_buffers(scenario: Scenario) -> Iterable[Fault]:
+    """Buffers of the low-latency kernels that this batch would overrun."""
     tokens = scenario.batch.sequences_per_gpu * (1 + scenario.mtp.n_draft)
     limit = scenario.batch.max_dispatch_tokens
     if limit > 0 and scenario.all_to_all == "low_latency" and limit < tokens:
         allowed = f"0, or at least this batch's {tokens:g} per rank"
-        yield Fault(field="batch.max_dispatch_tokens", got=str(limit), allowed=allowed,
-                    remedy="raise it, or shrink the batch")  # fmt: skip
+        yield Fault(
+            field="batch.max_dispatch_tokens", got=str(limit), allowed=allowed, remedy="raise it, or shrink the batch"
+        )
 
 
 def _check_ep(scenario: Scenario, model: ModelSpec, node: int) -> Iterable[Fault]:

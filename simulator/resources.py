@@ -19,6 +19,7 @@ class Demand:
     `holds_sms`: the kernel (a communication kernel) starts only when all `sms` are free and keeps them to its end,
     waits for other ranks included; otherwise (a compute kernel) it takes up to `sms` of what is left, at least one,
     and more when others leave. `sm_s_C`: SM-seconds of work. `bytes_C`: resource name to bytes.
+    `share_beside_compute`: part of its pace that it keeps while a kernel with SM time runs on the same device.
     `group_C`: ranks with the same number end together; None: each rank for itself.
     """
 
@@ -29,6 +30,7 @@ class Demand:
     bytes_C: Mapping[str, FloatArray] = field(default_factory=dict)
     group_C: IntArray | None = None
     tail_latency_s: float = 0.0
+    share_beside_compute: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +43,10 @@ class Capacities:
 
 @dataclass(frozen=True, kw_only=True)
 class Activity:
-    """One op as the engine sees it: an in-order stream, the activities it waits for, and its demand."""
+    """One op as the engine sees it: an in-order stream, the activities it waits for, and its demand; `name` is for
+    messages."""
 
     stream: str
     deps: tuple[int, ...]
     demand: Demand
+    name: str = ""

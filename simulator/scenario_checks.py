@@ -5,14 +5,16 @@ from collections.abc import Iterable
 
 from hw_profiles.faults import Fault, InputFaults, unknown_word
 from hw_profiles.schema import HardwareProfile
-from simulator.layout_checks import check_for_layout_that_does_not_divide
+from simulator.layout_checks import (
+    check_for_layout_that_does_not_divide,
+    check_for_small_buffers,
+    check_for_what_is_not_modelled,
+)
 from simulator.model_checks import check_for_impossible_model
+from simulator.routing_checks import check_for_bad_routing, check_for_trace_of_another_model
 from simulator.scenario_schema import Scenario
-from workloads.choices import load_trace
 from workloads.model import ModelSpec
-from workloads.routing import beta_binomial_std_range
 from workloads.schedules.table import SCHEDULES
-from workloads.zoo import n_moe_layers
 
 _REASONABLE = {
     "batch.sequences_per_gpu": (1e-3, 1e5),
@@ -46,6 +48,7 @@ def check_scenario(scenario: Scenario) -> list[Fault]:
         faults += [*check_for_schedule_that_does_not_fit(scenario, model), *check_for_bad_routing(scenario, model)]
         faults += check_for_trace_of_another_model(scenario, model)
         faults += check_for_bad_drafts(scenario, model)
+    faults += [*check_for_what_is_not_modelled(scenario.layout), *check_for_small_buffers(scenario)]
     if model and profile and not any(f.field == "n_gpus" for f in faults):
         faults += check_for_layout_that_does_not_divide(scenario, model, profile)
         faults += check_for_missing_precision(scenario, profile)
@@ -70,8 +73,12 @@ def check_for_absurd_numbers(scenario: Scenario) -> Iterable[Fault]:
             field="phase", got="'train'", allowed="decode, prefill", remedy="training steps are not modelled yet"
         )
     if scenario.phase == "prefill" and scenario.batch.prompt_tokens < 1:
-        yield Fault(field="batch.prompt_tokens", got=str(scenario.batch.prompt_tokens),
-                    allowed="at least 1 when phase is prefill", remedy="write the new tokens per sequence")  # fmt: skip
+        yield Fault(
+            field="batch.prompt_tokens",
+            got=str(scenario.batch.prompt_tokens),
+            allowed="at least 1 when phase is prefill",
+            remedy="write the new tokens per sequence",
+        )
     if not scenario.run.parts:
         yield Fault(field="run.parts", got="[]", allowed="layers, lm_head, mtp, sampling", remedy="name at least one")
 
@@ -89,82 +96,20 @@ def check_for_schedule_that_does_not_fit(scenario: Scenario, model: ModelSpec) -
         return
     if schedule.scmoe_only and model.block != "scmoe":
         allowed = ", ".join(name for name, s in SCHEDULES.items() if not s.scmoe_only)
-        yield Fault(field="schedule", got=repr(scenario.schedule), allowed=f"{allowed} ({model.name} has no shortcut)",
-                    remedy="choose one of these, or a ScMoE model")  # fmt: skip
+        yield Fault(
+            field="schedule",
+            got=repr(scenario.schedule),
+            allowed=f"{allowed} ({model.name} has no shortcut)",
+            remedy="choose one of these, or a ScMoE model",
+        )
     if scenario.schedule == "prefill_pairs" and scenario.phase != "prefill":
         allowed = f"{', '.join(name for name in SCHEDULES if name != 'prefill_pairs')} in decode"
-        yield Fault(field="schedule", got="'prefill_pairs'", allowed=allowed,
-                    remedy="set phase = \"prefill\" or choose a decode order")  # fmt: skip
-
-
-def check_for_bad_routing(scenario: Scenario, model: ModelSpec) -> Iterable[Fault]:
-    """Popularity that cannot be read, FFN experts per token that cannot be."""
-    routing, ffn, top_k = scenario.routing, scenario.routing.ffn_experts, model.moe.top_k
-    kind, _, argument = routing.popularity.partition(":")
-    if kind not in {"balanced", "power_law", "counts", "trace"} or (kind != "balanced") != bool(argument):
-        yield Fault(field="routing.popularity", got=repr(routing.popularity),
-                    allowed="balanced, power_law:ALPHA, counts:FILE, trace:FILE",
-                    remedy="write one of these forms")  # fmt: skip
-    elif kind == "power_law" and not (_is_number(argument) and 0.0 < float(argument) <= 10.0):
-        allowed = "power_law:ALPHA, 0 < ALPHA <= 10"
-        yield Fault(field="routing.popularity", got=repr(routing.popularity), allowed=allowed,
-                    remedy="write an exponent such as power_law:1.01")  # fmt: skip
-    if not 0.0 <= ffn.mean <= top_k:
-        yield Fault(field="routing.ffn_experts.mean", got=f"{ffn.mean:g}", allowed=f"0 (the model's own) to {top_k}",
-                    remedy="write the mean number of FFN experts per token")  # fmt: skip
-        return
-    if ffn.kind == "beta_binomial" and model.moe.n_zero_experts:
-        mean = ffn.mean or model.moe.mean_ffn_experts
-        low, high = beta_binomial_std_range(n=top_k, mean=mean)
-        if not 0.0 < mean < top_k:
-            yield Fault(field="routing.ffn_experts.mean", got=f"{mean:g}", allowed=f"0 to {top_k}, ends excluded",
-                        remedy="a spread needs room on both sides, or choose kind = \"fixed\"")  # fmt: skip
-        elif not low < ffn.std < high:
-            allowed = f"{low:.3g} to {high:.3g}, ends excluded"
-            yield Fault(field="routing.ffn_experts.std", got=f"{ffn.std:g}", allowed=allowed,
-                        remedy="LongCat's published figure is 3")  # fmt: skip
-
-
-def check_for_trace_of_another_model(scenario: Scenario, model: ModelSpec) -> Iterable[Fault]:
-    """A routing trace that cannot be read, or was recorded from other experts or layers."""
-    kind, _, path = scenario.routing.popularity.partition(":")
-    if kind != "trace" or not path:
-        return
-    try:
-        trace = load_trace(path)
-    except ValueError as error:
         yield Fault(
-            field="routing.popularity",
-            got=f"{scenario.routing.popularity!r}: {error}",
-            allowed="a routing trace recorded by the layers",
-            remedy="check the file",
+            field="schedule",
+            got="'prefill_pairs'",
+            allowed=allowed,
+            remedy='set phase = "prefill" or choose a decode order',
         )
-        return
-    moe = model.moe
-    found = (trace.n_routed_experts, trace.n_zero_experts, trace.top_k, trace.n_layers)
-    wanted = (moe.n_routed_experts, moe.n_zero_experts, moe.top_k, n_moe_layers(model))
-    if found != wanted:
-        yield Fault(
-            field="routing.popularity",
-            got="a trace of {} routed + {} zero experts, top-{}, {} layers".format(*found),
-            allowed="{} routed + {} zero experts, top-{}, {} layers".format(*wanted) + f" as in {model.name}",
-            remedy="record a trace of this model, or set model_overrides to the recorded one",
-        )
-    if scenario.routing.zero_experts in {"none", "k8"}:
-        yield Fault(
-            field="routing.zero_experts",
-            got=repr(scenario.routing.zero_experts),
-            allowed="skip, remap0 with a trace, which fixes the choices",
-            remedy="choose one of these, or another popularity",
-        )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def check_for_bad_drafts(scenario: Scenario, model: ModelSpec) -> Iterable[Fault]:
@@ -174,14 +119,26 @@ def check_for_bad_drafts(scenario: Scenario, model: ModelSpec) -> Iterable[Fault
     if mtp.n_draft < 0 or mtp.n_draft > 16:
         yield Fault(field="mtp.n_draft", got=str(mtp.n_draft), allowed="0 to 16", remedy="write the drafts per step")
     elif heads is not None and mtp.n_draft > heads:
-        yield Fault(field="mtp.n_draft", got=str(mtp.n_draft), allowed=f"0 to {heads} ({model.name}'s draft heads)",
-                    remedy="lower it")  # fmt: skip
+        yield Fault(
+            field="mtp.n_draft",
+            got=str(mtp.n_draft),
+            allowed=f"0 to {heads} ({model.name}'s draft heads)",
+            remedy="lower it",
+        )
     if len(mtp.acceptance) < mtp.n_draft:
-        yield Fault(field="mtp.acceptance", got=str(list(mtp.acceptance)), allowed="one probability per draft",
-                    remedy=f"write {mtp.n_draft} of them")  # fmt: skip
+        yield Fault(
+            field="mtp.acceptance",
+            got=str(list(mtp.acceptance)),
+            allowed="one probability per draft",
+            remedy=f"write {mtp.n_draft} of them",
+        )
     if any(not 0.0 <= p <= 1.0 for p in mtp.acceptance):
-        yield Fault(field="mtp.acceptance", got=str(list(mtp.acceptance)), allowed="probabilities from 0 to 1",
-                    remedy="write shares, not per cent")  # fmt: skip
+        yield Fault(
+            field="mtp.acceptance",
+            got=str(list(mtp.acceptance)),
+            allowed="probabilities from 0 to 1",
+            remedy="write shares, not per cent",
+        )
 
 
 def check_for_missing_precision(scenario: Scenario, profile: HardwareProfile) -> Iterable[Fault]:
@@ -196,5 +153,9 @@ def check_for_missing_precision(scenario: Scenario, profile: HardwareProfile) ->
         tables = [profile.device.peak_flops_per_s, *(getattr(profile.efficiency, family) for family in families)]
         if any(precision not in table for table in tables):
             allowed = ", ".join(sorted(set.intersection(*(set(table) for table in tables)) & {"bf16", "fp8"}))
-            yield Fault(field=field, got=repr(precision), allowed=f"{allowed} on {profile.name}",
-                        remedy="choose one of these, or give a profile of your own a figure for it")  # fmt: skip
+            yield Fault(
+                field=field,
+                got=repr(precision),
+                allowed=f"{allowed} on {profile.name}",
+                remedy="choose one of these, or give a profile of your own a figure for it",
+            )

@@ -27,7 +27,8 @@ class RunOptions:
     `contention`: whether ops slow one another; `parts` of the step that count; `all_to_all`: kernel family ("auto":
     low_latency in decode, normal in prefill); `compute_sms`: SMs that compute kernels take at most (0: all, less those
     that an overlapped normal all-to-all holds); `costs`: "fitted" prices kernels by the machine's fitted curves where
-    it has them, "roofline" by datasheet and named efficiencies throughout."""
+    it has them, "roofline" by datasheet and named efficiencies throughout; `interference`: all-to-alls that lose pace
+    beside compute by the machine's fitted shares: "normal" kernels, where that was measured, "all", or "off"."""
 
     launch: Literal["graph", "eager"] = "graph"
     contention: bool = True
@@ -35,6 +36,7 @@ class RunOptions:
     all_to_all: Literal["auto", "low_latency", "normal"] = "auto"
     compute_sms: int = 0
     costs: Literal["fitted", "roofline"] = "fitted"
+    interference: Literal["normal", "all", "off"] = "normal"
 
 
 @dataclass(frozen=True, kw_only=True)

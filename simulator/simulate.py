@@ -45,17 +45,27 @@ def simulate(
     contention: bool = True,
     compute_sms: int = 0,
     fitted: Fitted | None = None,
+    interference: str = "normal",
 ) -> Run:
     """Return the run of `graph` on `profile`.
 
     `launch`: "graph" or "eager" gaps before each kernel. `contention` false: no op slows another. `compute_sms`: SMs
     that compute kernels take at most (0: all). `fitted`: curves that price the kernels they know (None: rooflines).
+    `interference`: all-to-alls that lose pace beside compute by its fitted shares: "normal" kernels, "all" or "off".
     """
     sms = min(compute_sms or profile.device.n_sms, profile.device.n_sms)
-    machine = Machine(profile=profile, n_devices=graph.n_ranks, launch=launch, compute_sms=sms, fitted=fitted or {})
+    machine = Machine(
+        profile=profile,
+        n_devices=graph.n_ranks,
+        launch=launch,
+        compute_sms=sms,
+        fitted=fitted or {},
+        interference=interference,
+    )
     costs = costs_of(graph, machine)
     activities = [
-        Activity(stream=op.stream, deps=op.deps, demand=cost.demand) for op, cost in zip(graph.ops, costs, strict=True)
+        Activity(stream=op.stream, deps=op.deps, demand=cost.demand, name=op.name)
+        for op, cost in zip(graph.ops, costs, strict=True)
     ]
     times = run(activities, capacities(machine), n_classes=graph.n_classes, contention=contention)
     return Run(graph=graph, machine=machine, costs=costs, times=times)

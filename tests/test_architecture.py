@@ -29,7 +29,7 @@ HOUSE = Rules(
         "simulator.evaluate",
         "simulator.scenario",
         "simulator.scenario_checks",
-        "simulator.layout_checks | simulator.model_checks",
+        "simulator.layout_checks | simulator.model_checks | simulator.routing_checks",
         "simulator.scenario_schema",
         "simulator.answer | simulator.metrics | simulator.bounds | simulator.critical_path | simulator.intervals",
         "simulator.simulate",

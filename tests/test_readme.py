@@ -1,4 +1,4 @@
-"""The README's code blocks run as they stand, in an empty directory."""
+"""The code blocks of the README and of the layers' page run as they stand, in an empty directory."""
 
 import os
 import re
@@ -9,11 +9,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S | re.M)
+PAGES = ("README.md", "docs/layers.md")
+BLOCKS = [
+    block
+    for page in PAGES
+    for block in re.findall(r"^```(sh|python)\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.S | re.M)
+]
 
 
 @pytest.mark.parametrize(("language", "code"), BLOCKS, ids=[f"block{i}" for i in range(len(BLOCKS))])
 def test_a_block_of_the_readme_runs(language, code, tmp_path):
+    if "import torch" in code:
+        pytest.importorskip("torch", reason="the layers need torch")
     scripts = tmp_path / "bin"
     scripts.mkdir()
     launcher = scripts / "longsim"

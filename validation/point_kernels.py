@@ -52,7 +52,7 @@ def _shape(point: Point) -> tuple[float, float, float]:
 
 
 def _grouped(point: Point, fitted: Mapping[str, Any], m: float, n: float, k: float) -> Prediction:
-    """One product of an expert layer with even loads: "up" where it narrows the hidden size, else "down"."""
+    """One product of an expert layer with even loads: up where it narrows the hidden size, down where it restores."""
     conditions = point["conditions"]
     groups = int(conditions.get("groups", TRACE_EXPERTS))
     phase = "decode" if conditions.get("layout") == "masked" else "prefill"

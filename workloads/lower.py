@@ -15,11 +15,11 @@ from workloads.schedules.table import SCHEDULES
 from workloads.step import StepSpec
 
 
-def lower(step: StepSpec, schedule: str) -> OpGraph:
+def lower(step: StepSpec, schedule: str, *, reduce_ranks: bool = True) -> OpGraph:
     """Return the op graph of one step under a schedule of `workloads.schedules.table`.
 
     The batch is cut into as many parts as the schedule has; layers come from the parts, embedding, LM head, sampling
-    and draft heads from the whole batch, after the layers.
+    and draft heads from the whole batch, after the layers. `reduce_ranks` false: every rank is a class of its own.
     """
     plan = SCHEDULES[schedule]
     contexts_GS = draw_contexts(step, np.random.default_rng(step.seed))
@@ -27,7 +27,7 @@ def lower(step: StepSpec, schedule: str) -> OpGraph:
     loads = [routed_loads(step, batch.tokens_R, part) for part, batch in enumerate(batches)]
     whole = rank_batches(step, contexts_GS, 1)[0]
     all_loads = _together(loads)
-    classes = classify(step, [*batches, whole], loads)
+    classes = classify(step, [*batches, whole], loads, reduce_ranks=reduce_ranks)
     suffixes = ["@a", "@b"] if plan.n_parts == 2 else [""]
     views = [view(step, classes, b, load, s) for b, load, s in zip(batches, loads, suffixes, strict=True)]
     build = GraphBuilder()

@@ -15,34 +15,35 @@ TILE = 128  # rows and columns of an output tile of Hopper's GEMM kernels (CUTLA
 def compute_cost(work: Work, machine: Machine) -> Cost:
     """Return the roofline demand of one compute kernel.
 
-    SM time is FLOPs over the datasheet peak times the family's efficiency; activations beyond the L2 go to HBM.
+    SM time is FLOPs over the datasheet peak times the family's efficiency, on the SMs that the kernel's grid fills: on
+    fewer (`compute_sms`) it takes longer in proportion. Activations beyond the L2 go to HBM.
     Kinds in `hidden_weight_reads` of the profile read their weights for nothing (theoretical machines).
     """
     profile = machine.profile
-    sms = _wanted_sms(work, machine)
+    grid = _grid_sms(work, profile.device.n_sms)
     sm_s_C = np.zeros_like(work.flops_C)
     if work.kernel != "elementwise":
         share = getattr(profile.efficiency, work.kernel)[work.precision]
-        sm_s_C = work.flops_C / (profile.device.peak_flops_per_s[work.precision] * share) * sms
+        sm_s_C = work.flops_C / (profile.device.peak_flops_per_s[work.precision] * share) * grid
     l2_C = np.minimum(work.activation_bytes_C, profile.device.l2_bytes)
     hidden = work.kind in profile.efficiency.hidden_weight_reads
     hbm_C = (0.0 if hidden else work.hbm_bytes_C) + work.activation_bytes_C - l2_C
     demand = Demand(
         latency_s_C=np.full_like(work.flops_C, machine.launch_gap_s),
         sm_s_C=sm_s_C,
-        sms=sms,
+        sms=min(grid, machine.compute_sms),
         bytes_C={"hbm": hbm_C, "l2": l2_C},
     )
     return finish_cost(machine, work, demand)
 
 
-def _wanted_sms(work: Work, machine: Machine) -> int:
+def _grid_sms(work: Work, n_sms: int) -> int:
     """SMs that the kernel's grid can fill; an element-wise pass fits beside a GEMM's blocks and claims none."""
     if work.kernel == "elementwise":
         return 0
     if work.kernel != "gemm":
-        return machine.compute_sms
+        return n_sms
     shape = work.shape
     rows = float(np.max(shape["m"]))
     tiles = np.ceil(rows / TILE) * np.ceil(float(np.max(shape["n"])) / TILE) * float(np.max(shape["batch"]))
-    return int(max(1, min(machine.compute_sms, tiles)))
+    return int(max(1, min(n_sms, tiles)))

@@ -22,13 +22,15 @@ BoolArray = NDArray[np.bool_]
 @dataclass(frozen=True, kw_only=True)
 class Machine:
     """A profile as costs read it: how many devices take part, the launch mode, the SMs that compute may take, and the
-    curves fitted on measurements (empty: rooflines throughout)."""
+    curves fitted on measurements (empty: rooflines throughout). `interference`: which all-to-alls lose pace beside
+    compute by the fitted shares: "normal" kernels, where it was measured, "all", or none ("off")."""
 
     profile: HardwareProfile
     n_devices: int
     launch: str
     compute_sms: int
     fitted: Fitted = field(default_factory=dict)
+    interference: str = "normal"
 
     @property
     def launch_gap_s(self) -> float:

@@ -36,7 +36,9 @@ class Measured:
 def from_curve(work: Work, machine: Machine, roofline: Cost) -> Cost:
     """Return the cost by the machine's fitted curve for this kernel, or the roofline where there is none."""
     if work.kernel == "all_to_all_flight":
-        return _flight(work, machine, roofline)
+        return _disturbed(work, machine, _flight(work, machine, roofline))
+    if work.kernel == "all_to_all_normal":
+        roofline = _disturbed(work, machine, roofline)
     find = _FINDERS.get(work.kernel)
     measured = find(work, machine) if find else None
     if measured is None:
@@ -68,6 +70,20 @@ def _outside(measured: Measured) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]"
         if axis in measured.at:
             outside_C |= (measured.at[axis] < low) | (measured.at[axis] > high)
     return outside_C
+
+
+def _disturbed(work: Work, machine: Machine, cost: Cost) -> Cost:
+    """The same cost with the pace that it keeps beside compute, where the machine's interference was fitted.
+
+    It was measured on normal kernels; for low-latency flights it is an extrapolation, and marked as one.
+    """
+    known = machine.fitted.get(("interference", "normal"))
+    normal = work.kernel == "all_to_all_normal"
+    if known is None or machine.interference == "off" or (machine.interference == "normal" and not normal):
+        return cost
+    share = {"dispatch": known.curve.dispatch_share, "combine": known.curve.combine_share}[work.kind]
+    outside_C = cost.extrapolated_C if normal else np.ones(len(cost.source_C), dtype=bool)
+    return replace(cost, demand=replace(cost.demand, share_beside_compute=share), extrapolated_C=outside_C)
 
 
 def _flight(work: Work, machine: Machine, roofline: Cost) -> Cost:

@@ -22,15 +22,19 @@ from simulator.engine.devices import (
     Lane,
     Tick,
     clashes,
+    enter,
     groups_of,
     holding_claims,
     make_devices,
+    soonest,
 )
 from simulator.engine.plan import Plan, Times, times_of
 from simulator.engine.sharing import progress_rates
+from simulator.engine.stuck import check_finished
 from simulator.resources import Capacities
 
 INFINITE = float("inf")
+AFTER_OTHERS = 2  # SimPy's priority of group ends among events of the same time; all others have 1
 DONE = 1e-9  # share of an op's work below which it counts as done: rounding of the shares above
 
 
@@ -65,6 +69,7 @@ class ContendedRun:
                 if not self.plan.n_waits_O[op]:
                     self._begin(device.lanes[stream], op, 0.0)
         self.env.run()
+        check_finished(self.plan, self.devices, self.group_of)
         arrays = (np.array([getattr(d, name) for d in self.devices]).T for name in ("start", "end", "own_end"))
         return times_of(self.plan, *arrays)
 
@@ -75,44 +80,70 @@ class ContendedRun:
         lane.demand = d = self.demand_of_O[op]
         device.start[op] = now
         latency, alone, running, sms = device.latency_D[d], device.alone_D[d], device.running, self.sms_D[d]
-        clash = bool(running) and alone > 0.0 and self._displace(device, d, sms, now)
-        running.append(lane)
+        lane.fluid_at = now + latency
         device.sms += sms
+        clash = False
+        if running and alone > 0.0:
+            row, crowded = self.clash_DD[d], sms and device.sms > self.n_sms
+            for other in running:
+                if row[other.demand] or (crowded and self.sms_D[other.demand]):
+                    clash = True
+                    break
+        if running and running[-1].fluid_at >= lane.fluid_at:
+            enter(running, lane)
+        else:
+            running.append(lane)
         if not clash:
             lane.state = EXPRESS
-            lane.fluid_at = now + latency
-            lane.tick = tick = Tick(self.on_express, lane)
+            tick = lane.tick
+            if tick is None or tick.callbacks is not None:
+                lane.tick = tick = Tick(self.on_express, lane)
+            else:  # SimPy has taken it off its queue: use it again
+                tick.callbacks = self.on_express
+                tick.owner = lane
             self.schedule(tick, 1, latency + alone)
         elif latency > 0.0:
             lane.state = LATENT
             self.schedule(Tick(self.on_latency, lane), 1, latency)
         else:
-            lane.left = 1.0
-            self._join(lane, now)
+            self._share(lane, now)
 
-    def _displace(self, device: Device, d: int, sms: int, now: float) -> bool:
-        """Tell whether demand d shares anything with what runs, and make that share."""
+    def _share(self, lane: Lane, now: float) -> None:
+        """Let an op, from its first need on, share resources with what it clashes with; alone if that has left."""
+        device, d = lane.device, lane.demand
+        row, crowded = self.clash_DD[d], self.sms_D[d] and device.sms > self.n_sms
         clash = False
-        crowded = sms > 0 and device.sms + sms > self.n_sms
-        row = self.clash_DD[d]
-        for other in device.running[:]:
+        for other in device.running:
+            if other.state == LATENT or other is lane:  # what is still latent will look for itself
+                continue
             if row[other.demand] or (crowded and self.sms_D[other.demand]):
                 clash = True
                 if other.state == EXPRESS:
                     self._leave_express(other, now)
-        return clash
+        if not clash:
+            lane.state = EXPRESS
+            lane.tick = tick = Tick(self.on_express, lane)
+            self.schedule(tick, 1, device.alone_D[d])
+            return
+        lane.left = 1.0
+        lane.state = FLUID
+        self._advance(device, now)
+        device.fluid = [other for other in device.running if other.state >= FLUID]
+        self._solve(device, now)
 
     def _leave_express(self, lane: Lane, now: float) -> None:
         """Another op wants what this one uses: from now on it is one of several."""
+        alone = lane.device.alone_D[lane.demand]
+        if not alone:  # it uses nothing on this rank
+            return
         assert lane.tick is not None
         lane.tick.owner = None
         if now < lane.fluid_at:
             lane.state = LATENT
             self.schedule(Tick(self.on_latency, lane), 1, lane.fluid_at - now)
             return
-        alone = lane.device.alone_D[lane.demand]
-        lane.left = 1.0 - (now - lane.fluid_at) / alone if alone else 0.0
-        self._join(lane, now)
+        lane.left = 1.0 - (now - lane.fluid_at) / alone
+        lane.state = FLUID
 
     def _express_ended(self, tick: Tick) -> None:
         lane = tick.owner
@@ -128,21 +159,7 @@ class ContendedRun:
         self._finish(lane, self.env.now)
 
     def _latency_ended(self, tick: Tick) -> None:
-        lane = tick.owner
-        lane.left = 1.0
-        self._join(lane, self.env.now)
-
-    def _join(self, lane: Lane, now: float) -> None:
-        """Let an op share resources, in its order of start."""
-        device = lane.device
-        if device.fluid:
-            self._advance(device, now)
-            lane.state = FLUID
-            device.fluid = [other for other in device.running if other.state >= FLUID]
-        else:
-            lane.state = FLUID
-            device.fluid = [lane]
-        self._solve(device, now)
+        self._share(tick.owner, self.env.now)
 
     def _advance(self, device: Device, now: float) -> None:
         """Book the work done since the rates were last solved."""
@@ -176,15 +193,15 @@ class ContendedRun:
             rates = progress_rates([self.claims[k] for k in key], self.n_sms, self.capacity)
             self.rates_of[key] = rates
         device.rates = rates
-        soonest = INFINITE
+        first = INFINITE
         for lane, rate in zip(fluid, rates):  # noqa: B905 - the inner loop of the engine
             if rate > 0.0 and lane.state == FLUID:
                 due = lane.left / rate
-                if due < soonest:
-                    soonest = due
-        if soonest < INFINITE:
+                if due < first:  # noqa: PLR1730 - min() costs more in the inner loop
+                    first = due
+        if first < INFINITE:
             device.wake = tick = Tick(self.on_wake, device)
-            self.schedule(tick, 1, soonest if soonest > 0.0 else 0.0)
+            self.schedule(tick, 1, first if first > 0.0 else 0.0)
 
     def _woke(self, tick: Tick) -> None:
         device: Device = tick.owner
@@ -198,6 +215,8 @@ class ContendedRun:
             return
         self._advance(device, now)
         ended = [lane for lane in device.fluid if lane.left <= DONE and lane.state == FLUID]
+        if not ended:  # what was due is less than the clock resolves
+            ended = [soonest(device)]
         device.updating = True
         for lane in ended:
             self._worked(lane, now)
@@ -217,21 +236,16 @@ class ContendedRun:
         group = groups[device.index]
         group.arrived.append(lane)
         group.missing -= 1
-        if self.holds_D[lane.demand] and (group.missing or group.tail_s):
+        if self.holds_D[lane.demand]:
             self._hold(lane, now)
         else:
             self._leave(lane, now)
-        if group.missing:
-            return
-        if group.tail_s:
-            self.schedule(Tick(self.on_release, group), 1, group.tail_s)
-        else:
-            self._release(group, now)
+        if not group.missing:  # after all that ends on any rank at the same time, in the order of ops
+            self.schedule(Tick(self.on_release, group), AFTER_OTHERS + lane.op, group.tail_s)
 
     def _released(self, tick: Tick) -> None:
-        self._release(tick.owner, self.env.now)
-
-    def _release(self, group: Group, now: float) -> None:
+        group: Group = tick.owner
+        now = self.env.now
         for lane in group.arrived:
             if lane.state != IDLE:
                 self._leave(lane, now)

@@ -20,7 +20,7 @@ class Tick:
     __slots__ = ("callbacks", "owner")
     _ok = True
 
-    def __init__(self, callbacks: list[Any], owner: Any) -> None:
+    def __init__(self, callbacks: list[Any], owner: Any) -> None:  # noqa: ANN401 - a lane, a device or a group
         self.callbacks = callbacks
         self.owner = owner
 
@@ -65,6 +65,20 @@ class Device:
         self.alone_D, self.latency_D, self.claim_D = alone_D, latency_D, claim_D
 
 
+def enter(running: list[Lane], lane: Lane) -> None:
+    """Put an op among those that run, in the order in which they first need what they share, then of ops."""
+    at = len(running)
+    while at and (running[at - 1].fluid_at, running[at - 1].op) > (lane.fluid_at, lane.op):
+        at -= 1
+    running.insert(at, lane)
+
+
+def soonest(device: Device) -> Lane:
+    """Return the op that ends next of those that share resources and move."""
+    moving = [(lane, rate) for lane, rate in zip(device.fluid, device.rates, strict=True) if rate > 0.0]
+    return min((lane.left / rate, i, lane) for i, (lane, rate) in enumerate(moving) if lane.state == FLUID)[2]
+
+
 def make_devices(plan: Plan, capacities: Capacities) -> tuple[list[Device], list[Claim]]:
     """Return the devices of all rank classes and the distinct claims they number: equal claims of other ranks and
     layers are one, so that rates solved once serve all of them."""
@@ -90,12 +104,19 @@ def _number_claims(
     columns = [demand.sm_s_C, *(demand.bytes_C.get(name, zeros_C) for name in capacities.bytes_per_s)]
     numbers = []
     for sm_s, *amounts in np.stack(columns, axis=1).tolist():
-        key = (sm_s, demand.sms, demand.holds_sms, *amounts)
+        key = (sm_s, demand.sms, demand.holds_sms, demand.share_beside_compute, *amounts)
         if key not in known:
             known[key] = len(claims)
             bytes_on = list(enumerate(amounts))
             claims.append(
-                make_claim(sm_s=sm_s, sms=demand.sms, holds=demand.holds_sms, bytes_on=bytes_on, capacity=capacity)
+                make_claim(
+                    sm_s=sm_s,
+                    sms=demand.sms,
+                    holds=demand.holds_sms,
+                    bytes_on=bytes_on,
+                    capacity=capacity,
+                    share_beside_compute=demand.share_beside_compute,
+                )
             )
         numbers.append(known[key])
     return numbers
@@ -132,6 +153,13 @@ def groups_of(plan: Plan) -> list[list[Group] | None]:
 
 
 def clashes(plan: Plan) -> list[list[bool]]:
-    """Return whether two demands share a resource of bytes, (D, D); SMs are counted where they are wanted."""
+    """Return whether two demands slow one another other than by SMs, (D, D): they share a resource of bytes, or one
+    computes and the other loses pace beside compute. SMs are counted where they are wanted."""
     used = [{name for name, b in d.bytes_C.items() if float(b.max(initial=0.0)) > 0.0} for d in plan.demands]
-    return [[not a.isdisjoint(b) for b in used] for a in used]
+    computes = [bool(d.sm_s_C.max(initial=0.0) > 0.0) for d in plan.demands]
+    disturbed = [d.share_beside_compute < 1.0 for d in plan.demands]
+    everyone = list(zip(used, computes, disturbed, strict=True))
+    return [
+        [not a.isdisjoint(b) or (loses_a and works_b) or (loses_b and works_a) for b, works_b, loses_b in everyone]
+        for a, works_a, loses_a in everyone
+    ]

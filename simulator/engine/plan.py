@@ -15,7 +15,8 @@ from workloads.ops import FloatArray
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """What the engine follows. Per op: its stream, the next op of that stream (-1: none), how many ops of other
-    streams it waits for, and which ops of other streams wait for it. `demand_of_O` indexes `demands`."""
+    streams it waits for, and which ops of other streams wait for it. `demand_of_O` indexes `demands`; `names_O` are
+    for messages."""
 
     n_classes: int
     n_streams: int
@@ -26,6 +27,7 @@ class Plan:
     demand_of_O: list[int]
     demands: list[Demand]
     first_of_S: list[int]
+    names_O: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +75,7 @@ def make_plan(activities: Sequence[Activity], n_classes: int) -> Plan:
         demand_of_O=demand_of,
         demands=demands,
         first_of_S=first_of_S,
+        names_O=[f"{op} ({a.name})" if a.name else str(op) for op, a in enumerate(activities)],
     )
 
 

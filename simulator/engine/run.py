@@ -13,7 +13,8 @@ def run(activities: Sequence[Activity], capacities: Capacities, *, n_classes: in
     """Return when each activity starts and ends on each rank class [s].
 
     Activities come in issue order; a stream runs its own in that order, and a head that waits blocks those behind it.
-    `contention` false: every activity takes its time alone.
+    `contention` false: every activity takes its time alone. Raises RuntimeError when activities wait for one another
+    for ever, as kernels do that hold SMs and wait for other ranks in different orders.
     """
     plan = make_plan(activities, n_classes)
     collects = gc.isenabled()

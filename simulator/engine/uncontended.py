@@ -31,14 +31,15 @@ def run_uncontended(plan: Plan, capacities: Capacities) -> Times:
     env = simpy.Environment()
     alone_D = [(demand.latency_s_C + alone_s(demand, capacities)).tolist() for demand in plan.demands]
     lanes_C = [_make_lanes(env, plan, alone_D, c) for c in range(plan.n_classes)]
-    done = _completion(env, plan, lanes_C)
-    callbacks = [done]
+    callbacks: list[Any] = []
+    begin = _beginning(env, plan, callbacks)
+    callbacks.append(_completion(env, plan, lanes_C, _finishing(plan, begin)))
     for lanes in lanes_C:
         for stream, op in enumerate(plan.first_of_S):
-            lane = lanes[stream]
-            lane.head = op
+            lanes[stream].head = op
+        for stream, op in enumerate(plan.first_of_S):
             if not plan.n_waits_O[op]:
-                _begin(env, lane, op, callbacks)
+                begin(lanes[stream], op, 0.0)
     env.run()
     arrays = (np.array([getattr(lanes[0], name) for lanes in lanes_C]).T for name in ("start", "end", "own_end"))
     return times_of(plan, *arrays)
@@ -58,19 +59,43 @@ def _make_lanes(env: simpy.Environment, plan: Plan, alone_D: list[list[float]], 
     return siblings
 
 
-def _begin(env: simpy.Environment, lane: _Lane, op: int, callbacks: list[Any]) -> None:
-    lane.op, lane.start[op], lane.at = op, env.now, env.now + lane.alone[op]
-    lane.callbacks = callbacks
-    env.schedule(lane, 1, lane.alone[op])
+def _beginning(env: simpy.Environment, plan: Plan, callbacks: list[Any]) -> Callable[[_Lane, int, float], None]:
+    """Return what starts an op on its lane: one event at the end of it and of the ops that must follow it at once.
+
+    An op whose end nobody else sees (no waiter on another stream, no group) and whose successor waits for nothing else
+    needs no event of its own: its end is its successor's start.
+    """
+    schedule: Callable[[Any, Any, float], None] = env.schedule  # SimPy's type for a priority is not the int it takes
+    next_of, unseen_O = plan.next_of_O, _unseen_ends(plan)
+
+    def begin(lane: _Lane, op: int, now: float) -> None:
+        start, alone, at = lane.start, lane.alone, now
+        start[op] = now
+        at += alone[op]
+        while unseen_O[op]:
+            lane.end[op] = at
+            op = next_of[op]
+            start[op] = at
+            at += alone[op]
+        lane.op = lane.head = op
+        lane.at = at
+        lane.callbacks = callbacks
+        schedule(lane, 1, at - now)
+
+    return begin
 
 
-def _completion(env: simpy.Environment, plan: Plan, lanes_C: list[list[_Lane]]) -> Callable[[Any], None]:
-    """The callback of every op's end. A closure over plain lists: it runs once per op and rank."""
+def _unseen_ends(plan: Plan) -> list[bool]:
+    groups = [plan.demands[d].group_C is not None for d in plan.demand_of_O]
+    return [
+        following >= 0 and not waiters and not grouped and not plan.n_waits_O[following]
+        for following, waiters, grouped in zip(plan.next_of_O, plan.waiters_of_O, groups, strict=True)
+    ]
+
+
+def _finishing(plan: Plan, begin: Callable[[_Lane, int, float], None]) -> Callable[[_Lane, float], None]:
+    """Return what ends an op on its lane and starts what waited for it."""
     stream_of, next_of, waiters_of = plan.stream_of_O, plan.next_of_O, plan.waiters_of_O
-    group_of = groups_of(plan)
-    index_of = {id(lane): c for c, lanes in enumerate(lanes_C) for lane in lanes}
-    schedule = env.schedule
-    callbacks: list[Any] = []
 
     def finish(lane: _Lane, now: float) -> None:
         op = lane.op
@@ -89,15 +114,17 @@ def _completion(env: simpy.Environment, plan: Plan, lanes_C: list[list[_Lane]]) 
         if following >= 0 and not lane.waits[following]:
             begin(lane, following, now)
 
-    def begin(lane: _Lane, op: int, now: float) -> None:
-        duration = lane.alone[op]
-        lane.op = op
-        lane.start[op] = now
-        lane.at = now + duration
-        lane.callbacks = callbacks
-        schedule(lane, 1, duration)
+    return finish
 
-    def released(event: Any) -> None:
+
+def _completion(
+    env: simpy.Environment, plan: Plan, lanes_C: list[list[_Lane]], finish: Callable[[_Lane, float], None]
+) -> Callable[[_Lane], None]:
+    """Return the callback of every op's own end. Closures over plain lists: they run once per op and rank."""
+    group_of = groups_of(plan)
+    index_of = {id(lane): c for c, lanes in enumerate(lanes_C) for lane in lanes}
+
+    def released(event: Any) -> None:  # noqa: ANN401 - its value is the list of lanes
         for lane in event.value:
             finish(lane, env.now)
 
@@ -119,5 +146,4 @@ def _completion(env: simpy.Environment, plan: Plan, lanes_C: list[list[_Lane]]) 
             for member in group.arrived:
                 finish(member, now)
 
-    callbacks.append(done)
     return done

@@ -45,14 +45,18 @@ def group_sizes(step: StepSpec) -> dict[str, int]:
     return {"ep": step.layout.ep, "attention_tp": step.layout.attention_tp, "dense_tp": step.layout.dense_tp}
 
 
-def classify(step: StepSpec, batches: Sequence[RankBatch], loads: Sequence[RoutedLoads]) -> RankClasses:
+def classify(
+    step: StepSpec, batches: Sequence[RankBatch], loads: Sequence[RoutedLoads], *, reduce_ranks: bool = True
+) -> RankClasses:
     """Return the classes of ranks that cannot be told apart: equal amounts, in groups of equal classes.
 
     Colours are refined until stable, so that simulating one rank per class gives the times of all of them.
+    `reduce_ranks` false: no two ranks are taken as alike.
     """
-    parts: Sequence[RankBatch | RoutedLoads] = [*batches, *loads]
-    signature_RF = np.column_stack([_columns(part, step.n_gpus) for part in parts])
-    color_R = _recolor(signature_RF)
+    color_R = np.arange(step.n_gpus)
+    if reduce_ranks:
+        parts: Sequence[RankBatch | RoutedLoads] = [*batches, *loads]
+        color_R = _recolor(np.column_stack([_columns(part, step.n_gpus) for part in parts]))
     while True:
         finer_R, group_RG = _refine(step, color_R)
         if finer_R.max() == color_R.max():

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import longsim as front_door
+from simulator import console
 
 ROOT = Path(__file__).parents[3]
 
@@ -32,6 +33,8 @@ class Said:
 
 @pytest.fixture
 def longsim(capsys, monkeypatch):
+    monkeypatch.setattr(console.out, "_width", 160)  # whatever the terminal of whoever runs the tests
+
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["longsim", *map(str, arguments)])
         with pytest.raises(SystemExit) as ending:

@@ -95,6 +95,14 @@ def test_ctrl_c_leaves_no_file_and_no_traceback(environment, tmp_path, pause_s):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_tables_in_a_pipe_have_room(environment):
+    unsized = {name: value for name, value in environment.items() if name != "COLUMNS"}
+    command = [sys.executable, "-m", "longsim", "validate", "theory"]
+    done = subprocess.run(command, env=unsized, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "KV cache per token, BF16, 56 attentions" in done.stdout
+
+
 def test_a_reader_that_leaves_early_is_no_error(environment, scenario_file):
     command = [sys.executable, "-m", "longsim", "models", "--json"]
     listing = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -11,7 +11,8 @@ POINT = {
 }  # fmt: skip
 TRANSFER = POINT | {
     "id": "dispatch", "kind": "a2a_low_latency", "system": "DeepEP low-latency 2025-06-05",
-    "quantity": "latency:dispatch", "value": 155, "unit": "us",
+    "quantity": "latency:dispatch",
+    "value": 155, "unit": "us",
     "conditions": {"ep": 32, "op": "dispatch", "tokens_per_gpu": 128, "hidden": 7168, "topk": 8},
 }  # fmt: skip
 

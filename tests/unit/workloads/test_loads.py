@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from unit.workloads.toys import toy_step
 
+from workloads.choices import expert_ranks
 from workloads.layout import Layout
-from workloads.loads import expert_ranks, routed_loads
+from workloads.loads import routed_loads
 from workloads.routing import ffn_expert_distribution, sample_choices
 from workloads.zoo import tiny
 

@@ -1,0 +1,99 @@
+"""Does the routing of a scenario make sense for its model? Each check returns every fault it finds."""
+
+from collections.abc import Iterable
+
+from hw_profiles.faults import Fault
+from simulator.scenario_schema import Scenario
+from workloads.choices import load_trace
+from workloads.model import ModelSpec
+from workloads.routing import beta_binomial_std_range
+from workloads.zoo import n_moe_layers
+
+
+def check_for_bad_routing(scenario: Scenario, model: ModelSpec) -> Iterable[Fault]:
+    """Popularity that cannot be read, FFN experts per token that cannot be."""
+    routing, ffn, top_k = scenario.routing, scenario.routing.ffn_experts, model.moe.top_k
+    kind, _, argument = routing.popularity.partition(":")
+    if kind not in {"balanced", "power_law", "counts", "trace"} or (kind != "balanced") != bool(argument):
+        yield Fault(
+            field="routing.popularity",
+            got=repr(routing.popularity),
+            allowed="balanced, power_law:ALPHA, counts:FILE, trace:FILE",
+            remedy="write one of these forms",
+        )
+    elif kind == "power_law" and not (_is_number(argument) and 0.0 < float(argument) <= 10.0):
+        allowed = "power_law:ALPHA, 0 < ALPHA <= 10"
+        yield Fault(
+            field="routing.popularity",
+            got=repr(routing.popularity),
+            allowed=allowed,
+            remedy="write an exponent such as power_law:1.01",
+        )
+    if not 0.0 <= ffn.mean <= top_k:
+        yield Fault(
+            field="routing.ffn_experts.mean",
+            got=f"{ffn.mean:g}",
+            allowed=f"0 (the model's own) to {top_k}",
+            remedy="write the mean number of FFN experts per token",
+        )
+        return
+    if ffn.kind == "beta_binomial" and model.moe.n_zero_experts:
+        mean = ffn.mean or model.moe.mean_ffn_experts
+        low, high = beta_binomial_std_range(n=top_k, mean=mean)
+        if not 0.0 < mean < top_k:
+            yield Fault(
+                field="routing.ffn_experts.mean",
+                got=f"{mean:g}",
+                allowed=f"0 to {top_k}, ends excluded",
+                remedy='a spread needs room on both sides, or choose kind = "fixed"',
+            )
+        elif not low < ffn.std < high:
+            allowed = f"{low:.3g} to {high:.3g}, ends excluded"
+            yield Fault(
+                field="routing.ffn_experts.std",
+                got=f"{ffn.std:g}",
+                allowed=allowed,
+                remedy="LongCat's published figure is 3",
+            )
+
+
+def check_for_trace_of_another_model(scenario: Scenario, model: ModelSpec) -> Iterable[Fault]:
+    """A routing trace that cannot be read, or was recorded from other experts or layers."""
+    kind, _, path = scenario.routing.popularity.partition(":")
+    if kind != "trace" or not path:
+        return
+    try:
+        trace = load_trace(path)
+    except ValueError as error:
+        yield Fault(
+            field="routing.popularity",
+            got=f"{scenario.routing.popularity!r}: {error}",
+            allowed="a routing trace recorded by the layers",
+            remedy="check the file",
+        )
+        return
+    moe = model.moe
+    found = (trace.n_routed_experts, trace.n_zero_experts, trace.top_k, trace.n_layers)
+    wanted = (moe.n_routed_experts, moe.n_zero_experts, moe.top_k, n_moe_layers(model))
+    if found != wanted:
+        yield Fault(
+            field="routing.popularity",
+            got="a trace of {} routed + {} zero experts, top-{}, {} layers".format(*found),
+            allowed="{} routed + {} zero experts, top-{}, {} layers".format(*wanted) + f" as in {model.name}",
+            remedy="record a trace of this model, or set model_overrides to the recorded one",
+        )
+    if scenario.routing.zero_experts in {"none", "k8"}:
+        yield Fault(
+            field="routing.zero_experts",
+            got=repr(scenario.routing.zero_experts),
+            allowed="skip, remap0 with a trace, which fixes the choices",
+            remedy="choose one of these, or another popularity",
+        )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

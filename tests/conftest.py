@@ -1,0 +1,56 @@
+"""The toy machine and the toy model that tests of every room share; builders and numbers stand in tests/toy.py."""
+
+import os
+
+import pytest
+import toy
+from hypothesis import settings
+
+from hw_profiles.schema import HardwareProfile
+from simulator.resources import Capacities
+from workloads.batch import Batch
+from workloads.layout import Layout
+from workloads.model import ModelSpec
+from workloads.step import StepSpec
+from workloads.zoo import tiny
+
+settings.register_profile("quick", deadline=None, derandomize=True, max_examples=30)
+settings.register_profile("thorough", deadline=None, max_examples=300)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+@pytest.fixture
+def toy_capacities() -> Capacities:
+    """10 SMs, HBM of 1e9 B/s, one link of 1e9 B/s each way."""
+    return toy.CAPACITIES
+
+
+@pytest.fixture
+def toy_machine() -> HardwareProfile:
+    """Two such devices in one node, 1e12 FLOP/s each, a link latency of 1 microsecond."""
+    return toy.machine()
+
+
+@pytest.fixture
+def toy_cluster() -> HardwareProfile:
+    """Sixteen such devices in nodes of four."""
+    return toy.machine(n_devices_per_node=4, max_devices=16)
+
+
+@pytest.fixture
+def toy_model() -> ModelSpec:
+    """Two ScMoE layers, hidden 64, 8 routed and 4 zero-computation experts, top 3 of which 2 are FFN experts."""
+    return tiny()
+
+
+@pytest.fixture
+def toy_step(toy_model: ModelSpec) -> StepSpec:
+    """A decode step of the toy model on two devices: 8 sequences of 16 tokens each, one expert group."""
+    return StepSpec(
+        model=toy_model,
+        n_gpus=2,
+        devices_per_node=2,
+        phase="decode",
+        layout=Layout(ep=2),
+        batch=Batch(sequences_per_gpu=8, context_tokens=16),
+    )

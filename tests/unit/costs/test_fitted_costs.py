@@ -1,0 +1,119 @@
+"""Costs by fitted curves: alone an op takes exactly what its curve says, and no less than its datasheet roofline."""
+
+import numpy as np
+import pytest
+
+from hw_profiles.curves.all_to_all import low_latency_s
+from hw_profiles.curves.gemm import gemm_roofline_s, gemm_s
+from hw_profiles.curves.mla import mla_decode_s
+from simulator.costs.cost import Machine, capacities
+from simulator.demands import cost_of
+from simulator.engine.plan import alone_s
+from simulator.evaluate import evaluate
+from simulator.scenario import load_scenario
+from workloads.lower import lower
+
+MACHINES = ("h800_sxm", "h200_sxm", "h100_sxm", "h20")
+
+
+def priced(scenario):
+    graph = lower(scenario.step, scenario.schedule)
+    machine = Machine(
+        profile=scenario.profile, n_devices=scenario.n_gpus, launch="graph",
+        compute_sms=scenario.profile.device.n_sms, fitted=scenario.fitted,
+    )  # fmt: skip
+    return machine, {op.work.name: (op.work, cost_of(op.work, machine)) for op in graph.ops}
+
+
+def alone(machine, cost):
+    return cost.demand.latency_s_C + alone_s(cost.demand, capacities(machine)) + cost.demand.tail_latency_s
+
+
+def longcat(machine="h200_sxm", *settings):
+    return load_scenario("longcat-flash-decode-h800x128", [f"machine={machine}", *settings])
+
+
+def test_a_gemm_alone_takes_what_its_curve_says():
+    machine, costs = priced(longcat())
+    work, cost = costs["ffn0.gate_up"]
+    curve = machine.fitted["gemm", "fp8_block"].curve
+    assert alone(machine, cost) == pytest.approx(gemm_s(192.0, 2 * 12288, 6144, chip=machine.chip, curve=curve))
+    assert set(cost.source_C) == {"fitted"}
+    assert work.shape["n"] == 2 * 12288
+
+
+def test_verifying_a_draft_costs_what_twice_the_heads_do():
+    machine, costs = priced(longcat())
+    _, cost = costs["mla0.core"]
+    curve = machine.fitted["mla_generation_kernel", "sglang_fa3|bfloat16"].curve
+    for heads, queries in ((64, 2), (128, 1)):
+        expected = mla_decode_s(heads, queries, 96.0, 5000.0, chip=machine.chip, curve=curve)
+        assert alone(machine, cost)[0] == pytest.approx(float(expected))
+
+
+def test_a_flight_with_packing_takes_what_the_dispatch_curve_says():
+    machine, costs = priced(longcat("h200_sxm", "n_gpus=16", "layout.ep=16"))
+    phases = [costs[f"dispatch.{phase}"][1] for phase in ("issue", "flight", "receive")]
+    curve = machine.fitted["deepep_low_latency", "dispatch"].curve
+    expected = low_latency_s(192 * 8.0, 6144, 1.0, 512, 16, chip=machine.chip, curve=curve)
+    assert sum(alone(machine, phase) for phase in phases) == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_no_gemm_beats_its_datasheet_roofline(machine):
+    machine, costs = priced(longcat(machine))
+    for work, cost in costs.values():
+        if work.kernel == "gemm" and work.shape["batch"] == 1:
+            n, k = float(np.max(work.shape["n"])), float(np.max(work.shape["k"]))
+            least = gemm_roofline_s(work.shape["m"], n, k, chip=machine.chip, precision=work.precision)
+            assert (alone(machine, cost) >= least * (1 - 1e-9)).all(), work.name
+
+
+def test_attention_does_not_know_the_degree_of_expert_parallelism():
+    took = set()
+    for ep in (32, 64, 128):
+        machine, costs = priced(longcat("h200_sxm", f"layout.ep={ep}"))
+        took.add(float(sum(alone(machine, c)[0] for n, (w, c) in costs.items() if w.kind == "attention")))
+    assert len(took) == 1
+
+
+@pytest.mark.parametrize("kind", ["dispatch", "experts", "attention"])
+def test_more_tokens_never_take_less_time(kind):
+    before = 0.0
+    for sequences in (1, 8, 32, 64, 96, 128):
+        machine, costs = priced(longcat("h200_sxm", f"batch.sequences_per_gpu={sequences}"))
+        now = float(sum(alone(machine, c)[0] for _, (w, c) in costs.items() if w.kind == kind))
+        assert now >= before
+        before = now
+
+
+def test_rooflines_are_used_where_asked_for_and_where_nothing_was_fitted():
+    assert longcat("h200_sxm", "run.costs=roofline").fitted == {}
+    assert load_scenario("longcat-flash-report-theory").fitted == {}
+    by_curve, by_roofline = (evaluate(longcat("h800_sxm", f"run.costs={c}")) for c in ("fitted", "roofline"))
+    assert by_curve.metrics["tpot_s"] > by_roofline.metrics["tpot_s"]
+
+
+def test_outside_the_measured_range_an_answer_says_so():
+    inside = evaluate(longcat()).timeline
+    beyond = evaluate(longcat("h200_sxm", "batch.context_tokens=200000", "batch.sequences_per_gpu=4")).timeline
+    core = "mla0.core"
+    assert not inside[inside["op"] == core]["extrapolated"].any()
+    assert beyond[beyond["op"] == core]["extrapolated"].all()
+
+
+def test_an_interval_holds_the_answer_and_widens_outside_the_measured_range():
+    near, far = (
+        evaluate(longcat("h200_sxm", f"batch.context_tokens={context}", "batch.sequences_per_gpu=4"))
+        for context in (100_000, 200_000)
+    )
+    width = []
+    for answer in (near, far):
+        low, high = answer.interval["tpot_s"]
+        assert low <= answer.metrics["tpot_s"] <= high
+        width.append((high - low) / answer.metrics["tpot_s"])
+    assert width[1] > width[0]
+
+
+def test_an_interval_is_the_same_for_the_same_seed():
+    assert evaluate(longcat()).interval == evaluate(longcat()).interval
