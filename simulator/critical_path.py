@@ -10,7 +10,8 @@ from simulator.simulate import Run
 
 def critical_path(run: Run) -> pd.DataFrame:
     """Return the chain of ops that ends last: op_id, rank, kind, start_s, end_s, time_s, bound, source,
-    extrapolated; in time order.
+    beyond (doublings
+    outside the measured range); in time order.
 
     From an op the walk goes to the slowest rank of its group, then to whatever ended last before it could start: the
     op before it on its stream or one that it waited for. `time_s` adds up to the makespan.
@@ -34,16 +35,17 @@ def critical_path(run: Run) -> pd.DataFrame:
                 "time_s": until - since,
                 "bound": run.costs[op].bound_C[c],
                 "source": run.costs[op].source_C[c],
-                "extrapolated": _is_extrapolated(run, op, c),
+                "beyond": _beyond(run, op, c),
             }
         )
         op, until = previous, since
     return pd.DataFrame(rows[::-1])
 
 
-def _is_extrapolated(run: Run, op: int, c: int) -> bool:
-    outside_C = run.costs[op].extrapolated_C
-    return outside_C is not None and bool(outside_C[c])
+def _beyond(run: Run, op: int, c: int) -> float:
+    """How far outside its curve's measured range the op was priced, in doublings."""
+    beyond_C = run.costs[op].beyond_C
+    return 0.0 if beyond_C is None else float(beyond_C[c])
 
 
 def _stream_predecessors(run: Run) -> list[int]:

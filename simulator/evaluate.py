@@ -38,10 +38,17 @@ def evaluate(scenario: Scenario, *, shapes: bool = False) -> Answer:
 def run_scenario(scenario: Scenario) -> Run:
     """Return the simulated step of a scenario, whether or not it fits the memory."""
     graph = lower(scenario.step, scenario.schedule)
+    options = scenario.run
     return simulate(
-        graph, scenario.profile, launch=scenario.run.launch, contention=scenario.run.contention,
-        compute_sms=scenario.compute_sms, fitted=scenario.fitted, interference=scenario.run.interference,
-    )  # fmt: skip
+        graph,
+        scenario.profile,
+        launch=options.launch,
+        contention=options.contention,
+        compute_sms=scenario.compute_sms,
+        fitted=scenario.fitted,
+        interference=options.interference,
+        backend=options.backend,
+    )
 
 
 def _reason(scenario: Scenario, memory: MemoryUse, limit: float, fit: int) -> str:

@@ -13,22 +13,22 @@ from workloads.ops import FloatArray
 
 N_SAMPLES = 512
 NORMAL_90 = 1.2815515655446004  # the 90 % quantile of the standard normal
-EXTRAPOLATION = 2.0  # assumed: outside the measured range an interval is twice as wide
+PER_DOUBLING = 1.0  # assumed: each doubling outside the measured range widens an interval by its own width
 # 10-90 % log errors of costs without a fit. Assumed: kernels of one family spread by about this much around one share.
 UNFITTED_LOG = {"measured": 0.02, "fitted": 0.05, "published": 0.10, "datasheet": 0.20, "assumed": 0.25}
 
 
 def step_interval_s(run: Run, path: pd.DataFrame, *, seed: int) -> tuple[float, float]:
     """Return the 10 and 90 % quantiles of the step's makespan [s]."""
-    origin_of: dict[tuple[str, bool], tuple[float, float]] = {}
+    origin_of: dict[tuple[str, float], tuple[float, float]] = {}
     keys = []
-    for op_id, source, extrapolated in zip(path["op_id"], path["source"], path["extrapolated"], strict=True):
+    for op_id, source, beyond in zip(path["op_id"], path["source"], path["beyond"], strict=True):
         curve = run.costs[op_id].curve
         name = f"{curve.family}|{curve.group}" if curve else str(source)
         low, high = curve.residual_log_10_90 if curve else (-UNFITTED_LOG[source], UNFITTED_LOG[source])
         if low == high:  # a published rule without residuals
             low, high = -UNFITTED_LOG[source], UNFITTED_LOG[source]
-        keys.append((name, bool(extrapolated)))
+        keys.append((name, round(float(beyond), 6)))
         origin_of[keys[-1]] = (low, high)
     origins = sorted(origin_of)
     time_K = np.zeros(len(origins))
@@ -40,11 +40,11 @@ def step_interval_s(run: Run, path: pd.DataFrame, *, seed: int) -> tuple[float, 
     return min(float(low_s), makespan), max(float(high_s), makespan)
 
 
-def _factors(logs: list[tuple[float, float]], extrapolated: list[bool], seed: int) -> FloatArray:
-    """Factors on time, (S, K): lognormal with these 10 and 90 % quantiles, wider where extrapolated."""
+def _factors(logs: list[tuple[float, float]], beyond: list[float], seed: int) -> FloatArray:
+    """Factors on time, (S, K): lognormal with these 10 and 90 % quantiles, wider outside the measured range."""
     rng = np.random.default_rng([seed, 3])
     low_K, high_K = np.array(logs).T
-    spread_K = (high_K - low_K) / 2.0 / NORMAL_90 * np.where(extrapolated, EXTRAPOLATION, 1.0)
+    spread_K = (high_K - low_K) / 2.0 / NORMAL_90 * (1.0 + PER_DOUBLING * np.array(beyond))
     return np.asarray(np.exp((low_K + high_K) / 2.0 + spread_K * rng.standard_normal((N_SAMPLES, len(logs)))))
 
 

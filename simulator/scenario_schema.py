@@ -28,7 +28,8 @@ class RunOptions:
     low_latency in decode, normal in prefill); `compute_sms`: SMs that compute kernels take at most (0: all, less those
     that an overlapped normal all-to-all holds); `costs`: "fitted" prices kernels by the machine's fitted curves where
     it has them, "roofline" by datasheet and named efficiencies throughout; `interference`: all-to-alls that lose pace
-    beside compute by the machine's fitted shares: "normal" kernels, where that was measured, "all", or "off"."""
+    beside compute by the machine's fitted shares: "normal" kernels, where that was measured, "all", or "off";
+    `backend`: whose kernels to take where the machine has several."""
 
     launch: Literal["graph", "eager"] = "graph"
     contention: bool = True
@@ -37,6 +38,7 @@ class RunOptions:
     compute_sms: int = 0
     costs: Literal["fitted", "roofline"] = "fitted"
     interference: Literal["normal", "all", "off"] = "normal"
+    backend: Literal["sglang", "trtllm"] = "sglang"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,10 +9,11 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from hw_profiles.fitted import Fitted
 from hw_profiles.schema import HardwareProfile
-from simulator.costs.cost import BoolArray, Cost, Machine, capacities
+from simulator.costs.cost import Cost, Machine, capacities
 from simulator.demands import costs_of
 from simulator.engine.plan import Times
 from simulator.engine.run import run
@@ -46,12 +47,14 @@ def simulate(
     compute_sms: int = 0,
     fitted: Fitted | None = None,
     interference: str = "normal",
+    backend: str = "sglang",
 ) -> Run:
     """Return the run of `graph` on `profile`.
 
     `launch`: "graph" or "eager" gaps before each kernel. `contention` false: no op slows another. `compute_sms`: SMs
     that compute kernels take at most (0: all). `fitted`: curves that price the kernels they know (None: rooflines).
     `interference`: all-to-alls that lose pace beside compute by its fitted shares: "normal" kernels, "all" or "off".
+    `backend`: whose kernels to take where several were measured.
     """
     sms = min(compute_sms or profile.device.n_sms, profile.device.n_sms)
     machine = Machine(
@@ -61,6 +64,7 @@ def simulate(
         compute_sms=sms,
         fitted=fitted or {},
         interference=interference,
+        backend=backend,
     )
     costs = costs_of(graph, machine)
     activities = [
@@ -96,8 +100,8 @@ def _timeline(run_: Run) -> pd.DataFrame:
     return pd.DataFrame(columns)[list(TIMELINE_COLUMNS)]
 
 
-def _extrapolated(cost: Cost, n_classes: int) -> BoolArray:
-    return np.zeros(n_classes, dtype=bool) if cost.extrapolated_C is None else cost.extrapolated_C
+def _extrapolated(cost: Cost, n_classes: int) -> NDArray[np.bool_]:
+    return np.zeros(n_classes, dtype=bool) if cost.beyond_C is None else cost.beyond_C > 0.0
 
 
 def with_shapes(run_: Run) -> pd.DataFrame:

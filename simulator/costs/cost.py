@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hw_profiles.curves.base import Chip
 from hw_profiles.fitted import Fitted, FittedCurve
@@ -16,14 +15,13 @@ from hw_profiles.schema import HardwareProfile
 from simulator.resources import Capacities, Demand
 from workloads.ops import FloatArray, Work
 
-BoolArray = NDArray[np.bool_]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
     """A profile as costs read it: how many devices take part, the launch mode, the SMs that compute may take, and the
     curves fitted on measurements (empty: rooflines throughout). `interference`: which all-to-alls lose pace beside
-    compute by the fitted shares: "normal" kernels, where it was measured, "all", or none ("off")."""
+    compute by the fitted shares: "normal" kernels, where it was measured, "all", or none ("off"). `backend`: whose
+    kernels to take where several were measured."""
 
     profile: HardwareProfile
     n_devices: int
@@ -31,6 +29,7 @@ class Machine:
     compute_sms: int
     fitted: Fitted = field(default_factory=dict)
     interference: str = "normal"
+    backend: str = "sglang"
 
     @property
     def launch_gap_s(self) -> float:
@@ -60,7 +59,8 @@ class Machine:
 class Cost:
     """The demand of one piece of work; per class what binds it when alone (`bound_C`: a resource, "flops" or
     "latency") and the source of that figure; `sent_bytes`: tier to payload sent (C,); `tier`: slowest tier crossed.
-    `curve`: the fitted curve that priced it, if one did, and whether it was outside its measured range."""
+    `curve`: the fitted curve that priced it, if one did, and `beyond_C`: how far outside its measured range, in
+    doublings (0 inside)."""
 
     demand: Demand
     bound_C: Sequence[str]
@@ -68,7 +68,7 @@ class Cost:
     sent_bytes: Mapping[str, FloatArray]
     tier: str
     curve: FittedCurve | None = None
-    extrapolated_C: BoolArray | None = None
+    beyond_C: FloatArray | None = None
 
 
 def capacities(machine: Machine) -> Capacities:

@@ -22,6 +22,8 @@ from hw_profiles.fitted import FittedCurve
 from simulator.costs.cost import Cost, Machine, capacities
 from workloads.ops import FloatArray, Work
 
+OTHER_KERNELS = 1.0  # assumed: a share measured on normal kernels is one doubling away for low-latency ones
+
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
@@ -49,7 +51,6 @@ def from_curve(work: Work, machine: Machine, roofline: Cost) -> Cost:
     for resource, bytes_C in demand.bytes_C.items():
         alone_C = np.maximum(alone_C, bytes_C / offered.bytes_per_s[resource])
     scale_C = np.divide(fluid_C, alone_C, out=np.ones_like(fluid_C), where=alone_C > 0.0)
-    outside_C = _outside(measured)
     return replace(
         roofline,
         demand=replace(
@@ -60,16 +61,18 @@ def from_curve(work: Work, machine: Machine, roofline: Cost) -> Cost:
         ),
         source_C=["published" if work.kernel == "elementwise" else "fitted"] * len(fluid_C),
         curve=measured.curve,
-        extrapolated_C=outside_C,
+        beyond_C=_beyond(measured),
     )
 
 
-def _outside(measured: Measured) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
-    outside_C = np.zeros(len(measured.seconds_C), dtype=bool)
+def _beyond(measured: Measured) -> FloatArray:
+    """How far each class lies outside the measured range, in doublings along its farthest axis (0 inside)."""
+    beyond_C = np.zeros(len(measured.seconds_C))
     for axis, (low, high) in measured.curve.ranges.items():
-        if axis in measured.at:
-            outside_C |= (measured.at[axis] < low) | (measured.at[axis] > high)
-    return outside_C
+        if axis in measured.at and low > 0.0:
+            at_C = np.maximum(measured.at[axis], 1e-9)
+            beyond_C = np.maximum(beyond_C, np.maximum(np.log2(low / at_C), np.log2(at_C / high)))
+    return beyond_C
 
 
 def _disturbed(work: Work, machine: Machine, cost: Cost) -> Cost:
@@ -82,8 +85,10 @@ def _disturbed(work: Work, machine: Machine, cost: Cost) -> Cost:
     if known is None or machine.interference == "off" or (machine.interference == "normal" and not normal):
         return cost
     share = {"dispatch": known.curve.dispatch_share, "combine": known.curve.combine_share}[work.kind]
-    outside_C = cost.extrapolated_C if normal else np.ones(len(cost.source_C), dtype=bool)
-    return replace(cost, demand=replace(cost.demand, share_beside_compute=share), extrapolated_C=outside_C)
+    beyond_C = cost.beyond_C
+    if not normal:
+        beyond_C = np.maximum(np.zeros(len(cost.source_C)) if beyond_C is None else beyond_C, OTHER_KERNELS)
+    return replace(cost, demand=replace(cost.demand, share_beside_compute=share), beyond_C=beyond_C)
 
 
 def _flight(work: Work, machine: Machine, roofline: Cost) -> Cost:
@@ -117,7 +122,7 @@ def _flight(work: Work, machine: Machine, roofline: Cost) -> Cost:
         demand=replace(roofline.demand, bytes_C=bytes_C, tail_latency_s=none_s),
         source_C=["fitted"] * len(tokens_C),
         curve=curve,
-        extrapolated_C=_outside(measured),
+        beyond_C=_beyond(measured),
     )
 
 
@@ -169,7 +174,9 @@ def _grouped(work: Work, machine: Machine) -> Measured | None:
     share = n * k / (3.0 * hidden * inter)
     part, phase = "up" if work.name.endswith("gate_up") else "down", {"masked": "decode", "contiguous": "prefill"}
     names = ("infersim_grouped_gemm", f"grouped_gemm_{part}_fp8|{phase[work.variant]}")
-    curve = _first(machine, ("moe_wideep", f"deepgemm_{work.variant}"), names)
+    trtllm = ("moe_wideep", "trtllm_cutlass")
+    own_first = (trtllm,) if machine.backend == "trtllm" else ()
+    curve = _first(machine, *own_first, ("moe_wideep", f"deepgemm_{work.variant}"), names)
     if curve is None:
         return None
     coefficients = curve.curve if machine.launch == "eager" else replace(curve.curve, eager_floor_s=0.0)
@@ -184,7 +191,8 @@ def _decode(work: Work, machine: Machine) -> Measured | None:
     if work.shape["latent"] != LATENT + ROPE or work.precision != "bf16":
         return None
     infersim = ("infersim_mla_decode", "mla_core_decode|bf16/bf16")
-    curve = _first(machine, ("mla_generation_kernel", "sglang_fa3|bfloat16"), infersim)
+    trtllm, sglang = (("mla_generation_kernel", f"{kernel}|bfloat16") for kernel in ("trtllm", "sglang_fa3"))
+    curve = _first(machine, *((trtllm,) if machine.backend == "trtllm" else ()), sglang, infersim)
     if curve is None:
         return None
     shape = work.shape
