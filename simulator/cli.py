@@ -87,7 +87,7 @@ def machines(as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"machines": rows})
         return
-    table = Table("machine", "title", "BF16 TFLOP/s", "HBM GB", "HBM TB/s", "GPUs/node", "NVLink | NIC GB/s", "$/h")
+    table = Table("machine", "title", "BF16 TFLOP/s", "HBM GB", "HBM TB/s", "GPUs/node", "in node | NIC GB/s", "$/h")
     for p in profiles:
         links = " | ".join(number_text(tier.bytes_per_s / 1e9) for tier in p.tiers.values())
         table.add_row(

@@ -11,7 +11,7 @@ from simulator.simulate import Run
 def critical_path(run: Run) -> pd.DataFrame:
     """Return the chain of ops that ends last: op_id, rank, kind, start_s, end_s, time_s, bound, source,
     beyond (doublings
-    outside the measured range); in time order.
+    outside the measured range), extrapolated; in time order.
 
     From an op the walk goes to the slowest rank of its group, then to whatever ended last before it could start: the
     op before it on its stream or one that it waited for. `time_s` adds up to the makespan.
@@ -36,6 +36,7 @@ def critical_path(run: Run) -> pd.DataFrame:
                 "bound": run.costs[op].bound_C[c],
                 "source": run.costs[op].source_C[c],
                 "beyond": _beyond(run, op, c),
+                "extrapolated": _beyond(run, op, c) > 0.0,
             }
         )
         op, until = previous, since

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import pandas as pd
+
 from hw_profiles.schema import HardwareProfile
 from simulator.answer import Answer, Assumption
 from simulator.critical_path import critical_path, shares
@@ -14,10 +16,11 @@ from simulator.scenario_schema import Scenario
 from simulator.simulate import Run, simulate, with_shapes
 from workloads.batch import accepted_tokens_per_step
 from workloads.lower import lower
-from workloads.memory import MemoryUse, memory_use
+from workloads.memory import MemoryUse, kv_cache_bytes, memory_use
 from workloads.step import StepSpec
 
 _MOST_SEQUENCES = 1 << 20
+_WORTH_A_WORD = 0.05  # of the critical path: below, an extrapolation decides nothing
 
 
 def evaluate(scenario: Scenario, *, shapes: bool = False) -> Answer:
@@ -63,11 +66,18 @@ def _reason(scenario: Scenario, memory: MemoryUse, limit: float, fit: int) -> st
 
 
 def sequences_that_fit(step: StepSpec, limit_bytes: float) -> int:
-    """Return the most sequences per GPU whose memory stays within the limit (0: not even one)."""
+    """Return the most sequences per GPU whose memory stays within the limit (0: not even one).
+
+    Buffers stay at least as large as the batch asks for; the fullest device's KV cache keeps its ratio to the mean.
+    """
+    even = replace(step, batch=replace(step.batch, context_cv=0.0))
+    fullest = kv_cache_bytes(step) / kv_cache_bytes(even)
 
     def fits(n: int) -> bool:
-        batch = replace(step.batch, sequences_per_gpu=float(n), max_dispatch_tokens=0, context_cv=0.0)
-        return memory_use(replace(step, batch=batch)).total_bytes <= limit_bytes
+        asked = step.batch.max_dispatch_tokens
+        buffers = max(asked, n * step.queries_per_sequence) if asked else 0
+        candidate = replace(even, batch=replace(even.batch, sequences_per_gpu=float(n), max_dispatch_tokens=buffers))
+        return memory_use(candidate).total_bytes + (fullest - 1.0) * kv_cache_bytes(candidate) <= limit_bytes
 
     low, high = 0, 1
     while high <= _MOST_SEQUENCES and fits(high):
@@ -104,6 +114,7 @@ def _answer(scenario: Scenario, memory: MemoryUse, limit: float, *, fit: int, re
     low_s, high_s = step_interval_s(run, path, seed=scenario.seed)
     return replace(
         base,
+        warnings=[*base.warnings, *_extrapolation(path)],
         metrics=metrics,
         interval=intervals(metrics, low_s, high_s),
         kinds=kind_table(run.timeline, devices, path),
@@ -143,6 +154,14 @@ def warnings_of(scenario: Scenario) -> Sequence[str]:
     if not scenario.run.contention:
         found.append("contention is off: ops beside one another do not slow each other")
     return found
+
+
+def _extrapolation(path: pd.DataFrame) -> Sequence[str]:
+    """How much of the critical path curves price outside what they were fitted on, where that is worth a word."""
+    share = shares(path, "extrapolated").get("True", 0.0)
+    if share < _WORTH_A_WORD:
+        return []
+    return [f"{share:.0%} of the critical path is priced outside the measured range of its curves: extrapolated"]
 
 
 def assumptions_of(profile: HardwareProfile) -> Sequence[Assumption]:

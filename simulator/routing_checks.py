@@ -67,7 +67,7 @@ def check_for_trace_of_another_model(scenario: Scenario, model: ModelSpec) -> It
     except ValueError as error:
         yield Fault(
             field="routing.popularity",
-            got=f"{scenario.routing.popularity!r}: {error}",
+            got=f"{scenario.routing.popularity!r} ({'; '.join(str(error).splitlines())})",
             allowed="a routing trace recorded by the layers",
             remedy="check the file",
         )

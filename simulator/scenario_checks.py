@@ -48,6 +48,8 @@ def check_scenario(scenario: Scenario) -> list[Fault]:
         faults += [*check_for_schedule_that_does_not_fit(scenario, model), *check_for_bad_routing(scenario, model)]
         faults += check_for_trace_of_another_model(scenario, model)
         faults += check_for_bad_drafts(scenario, model)
+    if profile:
+        faults += check_for_more_sms_than_there_are(scenario, profile)
     faults += [*check_for_what_is_not_modelled(scenario.layout), *check_for_small_buffers(scenario)]
     if model and profile and not any(f.field == "n_gpus" for f in faults):
         faults += check_for_layout_that_does_not_divide(scenario, model, profile)
@@ -81,6 +83,14 @@ def check_for_absurd_numbers(scenario: Scenario) -> Iterable[Fault]:
         )
     if not scenario.run.parts:
         yield Fault(field="run.parts", got="[]", allowed="layers, lm_head, mtp, sampling", remedy="name at least one")
+
+
+def check_for_more_sms_than_there_are(scenario: Scenario, profile: HardwareProfile) -> Iterable[Fault]:
+    """More SMs for compute kernels than the machine has."""
+    n_sms = profile.device.n_sms
+    if n_sms < scenario.run.compute_sms <= _REASONABLE["run.compute_sms"][1]:
+        yield Fault(field="run.compute_sms", got=str(scenario.run.compute_sms), allowed=f"0 to {n_sms}",
+                    remedy=f"{profile.name} has {n_sms} SMs; 0 takes all")  # fmt: skip
 
 
 def check_for_unknown_schedule(scenario: Scenario) -> Iterable[Fault]:

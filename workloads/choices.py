@@ -129,7 +129,7 @@ def load_trace(path: str) -> RoutingTrace:
     try:
         return read_routing_trace(Path(path))
     except OSError as error:
-        msg = f"routing.popularity: got trace:{path}; allowed a readable .npz ({error.strerror}); check the path"
+        msg = f"{path}: {error.strerror}"
         raise ValueError(msg) from error
 
 

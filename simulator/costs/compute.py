@@ -20,7 +20,7 @@ def compute_cost(work: Work, machine: Machine) -> Cost:
     Kinds in `hidden_weight_reads` of the profile read their weights for nothing (theoretical machines).
     """
     profile = machine.profile
-    grid = _grid_sms(work, profile.device.n_sms)
+    grid = grid_sms(work, profile.device.n_sms)
     sm_s_C = np.zeros_like(work.flops_C)
     if work.kernel != "elementwise":
         share = getattr(profile.efficiency, work.kernel)[work.precision]
@@ -37,7 +37,7 @@ def compute_cost(work: Work, machine: Machine) -> Cost:
     return finish_cost(machine, work, demand)
 
 
-def _grid_sms(work: Work, n_sms: int) -> int:
+def grid_sms(work: Work, n_sms: int) -> int:
     """SMs that the kernel's grid can fill; an element-wise pass fits beside a GEMM's blocks and claims none."""
     if work.kernel == "elementwise":
         return 0

@@ -39,14 +39,15 @@ class Machine:
 
     @cached_property
     def chip(self) -> Chip:
-        """The datasheet limits that curves take."""
+        """The datasheet limits that curves take; of the NIC, what an oversubscribed fabric leaves."""
         tiers, device = self.profile.tiers, self.profile.device
+        nic = tiers["nic"].bytes_per_s / self.profile.fabric.oversubscription if "nic" in tiers else None
         return Chip(
             n_sms=device.n_sms,
             hbm_bytes_per_s=device.hbm_bytes_per_s,
             peak_flops_per_s=device.peak_flops_per_s,
             nvlink_bytes_per_s=tiers["nvlink"].bytes_per_s,
-            nic_bytes_per_s=tiers["nic"].bytes_per_s if "nic" in tiers else tiers["nvlink"].bytes_per_s,
+            nic_bytes_per_s=nic or tiers["nvlink"].bytes_per_s,
         )
 
     @property

@@ -1,7 +1,8 @@
 """Costs from fitted curves: the seconds that a kernel takes alone, spread over the resources that its roofline names.
 
-A curve says how long; the roofline says on what. Amounts are the roofline's, scaled so that the op alone takes exactly
-the curve's time: a floor during which nothing moves, then SM time and bytes in the roofline's proportion.
+A curve says how long; the roofline says on what. Amounts are the roofline's, scaled so that the op alone, with all SMs
+free, takes exactly the curve's time: a floor during which nothing moves, then SM time and bytes in the roofline's
+proportion.
 
 C rank classes.
 """
@@ -19,6 +20,7 @@ from hw_profiles.curves.grouped_gemm import expert_load, grouped_gemm_s
 from hw_profiles.curves.mla import LATENT, ROPE, mla_decode_s, mla_prefill_s
 from hw_profiles.curves.pipe import pipe_s
 from hw_profiles.fitted import FittedCurve
+from simulator.costs.compute import grid_sms
 from simulator.costs.cost import Cost, Machine, capacities
 from workloads.ops import FloatArray, Work
 
@@ -47,7 +49,7 @@ def from_curve(work: Work, machine: Machine, roofline: Cost) -> Cost:
         return roofline
     demand, offered = roofline.demand, capacities(machine)
     fluid_C = np.maximum(measured.seconds_C - measured.floor_C, 0.0)
-    alone_C = demand.sm_s_C / max(demand.sms, 1)
+    alone_C = demand.sm_s_C / max(grid_sms(work, offered.n_sms), 1)  # curves are measured with all SMs free
     for resource, bytes_C in demand.bytes_C.items():
         alone_C = np.maximum(alone_C, bytes_C / offered.bytes_per_s[resource])
     scale_C = np.divide(fluid_C, alone_C, out=np.ones_like(fluid_C), where=alone_C > 0.0)
@@ -187,6 +189,9 @@ def _grouped(work: Work, machine: Machine) -> Measured | None:
     return _made(curve, seconds_C, factor * coefficients.floor_s)
 
 
+_BF16_CACHE = ((LATENT + ROPE) * 2.0 - 0.5, (LATENT + ROPE) * 2.0 + 0.5)  # bytes of a token and attention
+
+
 def _decode(work: Work, machine: Machine) -> Measured | None:
     if work.shape["latent"] != LATENT + ROPE or work.precision != "bf16":
         return None
@@ -201,7 +206,9 @@ def _decode(work: Work, machine: Machine) -> Measured | None:
     heads, queries = float(np.max(shape["heads"])), float(np.max(shape["queries"]))
     seconds_C = mla_decode_s(heads, queries, batch_C, kv_C, chip=machine.chip, curve=curve.curve)
     rows_C = np.full_like(batch_C, heads * queries)  # verifying drafts is more rows, as more heads are
-    at = {"batch_size": batch_C, "batch": batch_C, "kv_len": kv_C, "num_heads": rows_C}
+    token_bytes_C = work.hbm_bytes_C / np.maximum(shape["kv_tokens"], 1.0)
+    at = {"batch_size": batch_C, "batch": batch_C, "kv_len": kv_C, "num_heads": rows_C, "kv_token_bytes": token_bytes_C}
+    curve = replace(curve, ranges={**curve.ranges, "kv_token_bytes": _BF16_CACHE})
     return _made(curve, seconds_C, curve.curve.floor_s, **at)
 
 

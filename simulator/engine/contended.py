@@ -181,6 +181,8 @@ class ContendedRun:
             lane = fluid[0]
             if lane.state == FLUID:
                 alone = device.alone_D[lane.demand]
+                if lane.left == 1.0 and now > lane.fluid_at:
+                    device.start[lane.op] = now - device.latency_D[lane.demand]
                 device.rates = [1.0 / alone]
                 due = lane.left * alone
                 device.wake = tick = Tick(self.on_wake, device)
@@ -196,6 +198,8 @@ class ContendedRun:
         first = INFINITE
         for lane, rate in zip(fluid, rates):  # noqa: B905 - the inner loop of the engine
             if rate > 0.0 and lane.state == FLUID:
+                if lane.left == 1.0 and now > lane.fluid_at:  # it queued for SMs and has them now
+                    device.start[lane.op] = now - device.latency_D[lane.demand]
                 due = lane.left / rate
                 if due < first:  # noqa: PLR1730 - min() costs more in the inner loop
                     first = due

@@ -89,8 +89,8 @@ def _exposure(base: Answer, other: Answer) -> Iterator[str]:
 
 
 def _price(base: Answer, other: Answer) -> Iterator[str]:
-    metric = "usd_per_million_output_tokens"
-    before, after = number_in(base.metrics, metric), number_in(other.metrics, metric)
-    if before and after is not None:
-        change = signed(share_text, after / before - 1)
-        yield f"A million tokens cost {money_text(after)} against {money_text(before)} ({change})."
+    for metric in ("usd_per_million_output_tokens", "usd_per_million_input_tokens"):
+        before, after = number_in(base.metrics, metric), number_in(other.metrics, metric)
+        if before and after is not None:
+            change = signed(share_text, after / before - 1)
+            yield f"A million tokens cost {money_text(after)} against {money_text(before)} ({change})."

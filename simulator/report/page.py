@@ -25,7 +25,7 @@ from simulator.report.words import number_in, sentences
 
 _TILES = (
     "tokens_per_s_per_gpu", "tokens_per_s_per_user", "tpot_s", "step_s", "usd_per_million_output_tokens",
-    "exposed_comm_s", "overlap_ratio",
+    "usd_per_million_input_tokens", "exposed_comm_s", "overlap_ratio",
 )  # fmt: skip
 _TIMELINE_CAPTION = (
     "One bar per op: blue, green and grey compute; red, orange and yellow communicate; pale boxes wait for other "

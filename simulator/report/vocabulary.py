@@ -24,6 +24,7 @@ METRIC_WORDS: Mapping[str, MetricWord] = {
     "tokens_per_s_per_user": _word("tokens/s/user", "tokens/s", "1 / TPOT"),
     "tokens_per_s_per_gpu": _word("tokens/s/GPU", "tokens/s", "tokens generated (prefill: read) per GPU"),
     "usd_per_million_output_tokens": _word("price of a million tokens", "$", "GPU hours at the machine's price"),
+    "usd_per_million_input_tokens": _word("price of a million tokens read", "$", "GPU hours at the machine's price"),
     "comm_s": _word("communication", "s", "union of communication intervals, mean over devices"),
     "comm_s_max": _word("communication, worst device", "s", "the same, device with the most"),
     "exposed_comm_s": _word("exposed communication", "s", "communication while the device computes nothing, mean"),

@@ -150,10 +150,10 @@ def _memory(answer: Answer) -> Iterator[str]:
 
 
 def _price(answer: Answer) -> Iterator[str]:
-    price = _value(answer, "usd_per_million_output_tokens")
-    if price is not None:
-        what = "tokens read" if answer.scenario.get("phase") == "prefill" else "output tokens"
-        yield f"A million {what} cost {money_text(price)}."
+    for what in ("input", "output"):
+        price = _value(answer, f"usd_per_million_{what}_tokens")
+        if price is not None:
+            yield f"A million {what} tokens cost {money_text(price)}."
 
 
 def _value(answer: Answer, metric: str) -> float | None:

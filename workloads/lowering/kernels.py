@@ -29,7 +29,7 @@ def gemm(
     )
 
 
-def elementwise(view: View, name: str, kind: str, *, bytes_C: FloatArray, weight_bytes: float = 0.0) -> Work:
+def elementwise(view: View, name: str, kind: str, *, bytes_C: FloatArray) -> Work:
     """Return a pass over `bytes_C` of activations, read and written."""
     return Work(
         name=name,
@@ -37,7 +37,7 @@ def elementwise(view: View, name: str, kind: str, *, bytes_C: FloatArray, weight
         kernel="elementwise",
         precision="bf16",
         flops_C=view.zeros_C,
-        hbm_bytes_C=view.zeros_C + weight_bytes,
+        hbm_bytes_C=view.zeros_C,
         activation_bytes_C=bytes_C,
     )
 

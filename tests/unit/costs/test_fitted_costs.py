@@ -1,5 +1,7 @@
 """Costs by fitted curves: alone an op takes exactly what its curve says, and no less than its datasheet roofline."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -20,7 +22,7 @@ def priced(scenario):
     graph = lower(scenario.step, scenario.schedule)
     machine = Machine(
         profile=scenario.profile, n_devices=scenario.n_gpus, launch="graph",
-        compute_sms=scenario.profile.device.n_sms, fitted=scenario.fitted,
+        compute_sms=scenario.compute_sms or scenario.profile.device.n_sms, fitted=scenario.fitted,
     )  # fmt: skip
     return machine, {op.work.name: (op.work, cost_of(op.work, machine)) for op in graph.ops}
 
@@ -77,6 +79,31 @@ def test_attention_does_not_know_the_degree_of_expert_parallelism():
     assert len(took) == 1
 
 
+@pytest.mark.parametrize("op", ["ffn0.gate_up", "experts.gate_up", "mla0.core"])
+def test_a_kernel_that_computes_all_the_time_is_slower_by_the_sms_that_it_must_leave(op):
+    prefill = ["phase=prefill", "schedule=sequential", "batch.prompt_tokens=4096", "batch.context_tokens=0",
+               "batch.sequences_per_gpu=2", "mtp.n_draft=0"]  # fmt: skip
+    took = []
+    for sms in (132, 66):
+        machine, costs = priced(longcat("h200_sxm", *prefill, f"run.compute_sms={sms}"))
+        demand = costs[op][1].demand
+        took.append(alone(machine, costs[op][1])[0] - demand.latency_s_C[0])
+    assert took[1] == pytest.approx(2 * took[0], rel=1e-9)
+
+
+@pytest.mark.parametrize(("kind", "family"), [("dispatch", "low_latency"), ("combine", "normal")])
+def test_an_oversubscribed_fabric_slows_a_fitted_all_to_all(kind, family):
+    scenario = longcat("h200_sxm", f"run.all_to_all={family}")
+    fabric = replace(scenario.profile.fabric, oversubscription=2.0)
+    took = []
+    for profile in (scenario.profile, replace(scenario.profile, fabric=fabric)):
+        machine, costs = priced(scenario)
+        machine = replace(machine, profile=profile)
+        exchange = [cost_of(work, machine) for work, _ in costs.values() if work.kind == kind]
+        took.append(sum(alone(machine, cost)[0] for cost in exchange))
+    assert took[1] > 1.5 * took[0]
+
+
 @pytest.mark.parametrize("kind", ["dispatch", "experts", "attention"])
 def test_more_tokens_never_take_less_time(kind):
     before = 0.0
@@ -100,6 +127,20 @@ def test_outside_the_measured_range_an_answer_says_so():
     core = "mla0.core"
     assert not inside[inside["op"] == core]["extrapolated"].any()
     assert beyond[beyond["op"] == core]["extrapolated"].all()
+
+
+def test_a_cache_in_another_format_than_the_measured_one_is_outside_the_range():
+    for kv, outside in (("bf16", False), ("fp8", True)):
+        timeline = evaluate(longcat("h800_sxm", f"precision.kv={kv}")).timeline
+        assert (timeline[timeline["op"] == "mla0.core"]["extrapolated"] == outside).all()
+
+
+def test_an_answer_warns_of_the_share_of_its_critical_path_that_is_extrapolated():
+    far = evaluate(longcat("h200_sxm", "batch.context_tokens=200000", "batch.sequences_per_gpu=4"))
+    path = far.critical_path
+    share = path["time_s"][path["extrapolated"]].sum() / path["time_s"].sum()
+    assert next(w for w in far.warnings if "measured range" in w).startswith(f"{share:.0%} of the critical path")
+    assert not [w for w in evaluate(longcat("h800_sxm")).warnings if "measured range" in w]
 
 
 def test_an_interval_holds_the_answer_and_widens_outside_the_measured_range():

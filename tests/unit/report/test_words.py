@@ -58,6 +58,11 @@ def test_confidence_names_every_source_the_surest_first(make_answer):
     )
 
 
+def test_a_prefill_tells_the_price_of_what_it_reads(make_answer):
+    metrics = {"step_s": 0.7, "tokens_per_s_per_gpu": 12_000.0, "usd_per_million_input_tokens": 0.125}
+    assert "A million input tokens cost $0.125." in sentences(make_answer(metrics=metrics))
+
+
 def test_confidence_without_measurements_says_so(make_answer):
     assert confidence_line(make_answer(critical_path_by_source={"datasheet": 1.0})) == (
         "The critical path rests 100 % on datasheet figures; no measurement stands behind it."

@@ -45,6 +45,14 @@ def test_the_sequences_that_fit_are_exact_at_the_boundary(kv):
     assert sequences_that_fit(step, total * (1 - 1e-9)) == most - 1
 
 
+@pytest.mark.parametrize("setting", ["batch.context_cv=0.9", "batch.max_dispatch_tokens=1024"])
+def test_what_fits_counts_the_fullest_device_and_the_buffers_that_were_asked_for(setting):
+    for sequences in (96, 130, 150):
+        settings = [setting, f"batch.sequences_per_gpu={sequences}"]
+        step = load_scenario("longcat-flash-decode-h800x128", settings).step
+        assert (sequences_that_fit(step, USABLE) >= sequences) == (memory_use(step).total_bytes <= USABLE)
+
+
 def test_nothing_fits_where_the_weights_alone_are_too_large():
     step = replace(longcat(1, "bf16"), layout=Layout(ep=1))
     assert sequences_that_fit(step, USABLE) == 0
