@@ -204,9 +204,11 @@ def _decode(work: Work, machine: Machine) -> Measured | None:
     batch_C = np.maximum(shape["sequences"], 1e-9)
     kv_C = np.maximum(shape["kv_tokens"] / batch_C, 1.0)
     heads, queries = float(np.max(shape["heads"])), float(np.max(shape["queries"]))
-    seconds_C = mla_decode_s(heads, queries, batch_C, kv_C, chip=machine.chip, curve=curve.curve)
-    rows_C = np.full_like(batch_C, heads * queries)  # verifying drafts is more rows, as more heads are
     token_bytes_C = work.hbm_bytes_C / np.maximum(shape["kv_tokens"], 1.0)
+    smaller = bool(np.max(token_bytes_C) < _BF16_CACHE[0])  # an FP8 cache: the same arithmetic reads fewer bytes
+    coefficients = replace(curve.curve, kv_precision="fp8") if smaller else curve.curve
+    seconds_C = mla_decode_s(heads, queries, batch_C, kv_C, chip=machine.chip, curve=coefficients)
+    rows_C = np.full_like(batch_C, heads * queries)  # verifying drafts is more rows, as more heads are
     at = {"batch_size": batch_C, "batch": batch_C, "kv_len": kv_C, "num_heads": rows_C, "kv_token_bytes": token_bytes_C}
     curve = replace(curve, ranges={**curve.ranges, "kv_token_bytes": _BF16_CACHE})
     return _made(curve, seconds_C, curve.curve.floor_s, **at)
