@@ -8,6 +8,7 @@ import pandas as pd
 _FLOW_KINDS = ("dispatch", "combine")
 _SENDING_PHASES = ("issue", "send")
 _RECEIVING_PHASES = ("receive",)
+_TAKER = {"dispatch": "experts", "combine": "residual"}  # what takes up an exchange that is a single op
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,19 +24,31 @@ def flows(timeline: pd.DataFrame) -> Iterator[Flow]:
     """Yield per layer, kind and part of the batch one flow to each rank class, from the sender all others wait for.
 
     That sender is the one whose sending op ends last, the lowest rank among equals. Ops are named `kind.phase@part`;
-    an op without phase both sends and receives and gets no flow from itself.
+    where an exchange is a single op, its flow goes to the first op that takes it up on each rank (experts, the merge).
     """
-    exchanges = timeline[timeline["kind"].isin(_FLOW_KINDS)]
-    names = [str(op).partition("@") for op in exchanges["op"]]
-    phase = pd.Series([name.rpartition(".")[2] for name, _, _ in names], index=exchanges.index, dtype=object)
-    part = pd.Series([suffix for _, _, suffix in names], index=exchanges.index, dtype=object)
-    for (_, kind, _), exchange in exchanges.groupby([exchanges["layer"], exchanges["kind"], part], sort=True):
-        yield from _flows_of_exchange(str(kind), exchange, phase[exchange.index])
+    names = [str(op).partition("@") for op in timeline["op"]]
+    phase = pd.Series([name.rpartition(".")[2] for name, _, _ in names], index=timeline.index, dtype=object)
+    part = pd.Series([suffix for _, _, suffix in names], index=timeline.index, dtype=object)
+    takers = {
+        key: rows.sort_values("start_s").drop_duplicates("rank")
+        for key, rows in _by_part(timeline[timeline["kind"].isin(_TAKER.values())], part)
+    }
+    for (layer, kind, half), exchange in _by_part(timeline[timeline["kind"].isin(_FLOW_KINDS)], part):
+        receivers = _rows_in_phase(exchange, phase[exchange.index], _RECEIVING_PHASES)
+        if receivers is exchange and exchange["rank"].is_unique:
+            receivers = takers.get((layer, _TAKER[str(kind)], half), exchange)
+        yield from _flows_of_exchange(str(kind), exchange, phase[exchange.index], receivers)
 
 
-def _flows_of_exchange(kind: str, exchange: pd.DataFrame, phase: pd.Series) -> Iterator[Flow]:
+def _by_part(rows: pd.DataFrame, part: pd.Series) -> Iterator[tuple[tuple[Hashable, ...], pd.DataFrame]]:
+    """Yield (layer, kind, part of the batch) and its rows."""
+    here = part[rows.index]
+    for key, group in rows.groupby([rows["layer"], rows["kind"].astype(str), here], sort=True):
+        yield tuple(key), group
+
+
+def _flows_of_exchange(kind: str, exchange: pd.DataFrame, phase: pd.Series, receivers: pd.DataFrame) -> Iterator[Flow]:
     senders = _rows_in_phase(exchange, phase, _SENDING_PHASES)
-    receivers = _rows_in_phase(exchange, phase, _RECEIVING_PHASES)
     sender = senders.sort_values(["end_s", "rank"], ascending=[False, True]).index[0]
     for receiver in receivers.drop_duplicates("rank", keep="last").index:
         if receiver != sender:
