@@ -18,6 +18,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("simulator.cli:run", "Simulate one step of a scenario and say where the time goes."),
     "compare": ("simulator.cli:compare", "Compare a scenario under every combination of varied keys."),
     "validate": ("validation.cli:validate", "Judge predictions against published and measured figures."),
+    "measure": ("validation.measure_cli:measure", "Time the layers, their kernels and collectives on this machine."),
     "models": ("simulator.cli:models", "List the models."),
     "machines": ("simulator.cli:machines", "List the machines."),
     "scenarios": ("simulator.cli:scenarios", "List the shipped scenarios."),
@@ -36,6 +37,7 @@ _PUBLIC: Mapping[str, str] = {
     "write_trace": "simulator.report.timeline_file:write_trace",
     "count_parameters": "workloads.zoo:count_parameters",
     "ZOO": "workloads.zoo:ZOO",
+    "read_measurements": "validation.measurements:read_measurements",
     "validate_theory": "validation.suites.theory:theory_rows",
 }
 __all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604 (names resolved by __getattr__)

@@ -12,7 +12,7 @@ HOUSE = Rules(
     packages=("simulator", "hw_profiles", "workloads", "validation"),
     layers=(
         "longsim",
-        "validation.cli | simulator.cli",
+        "validation.cli | validation.measure_cli | simulator.cli",
         "simulator.console",
         "validation.suites",
         "validation.kernels",
@@ -20,7 +20,8 @@ HOUSE = Rules(
         "validation.kernel_families | validation.infersim_families | validation.transfer_families"
         " | validation.trace_interference",
         "validation.families | validation.expert_draws",
-        "validation.tables | validation.chips",
+        "validation.tables | validation.chips | validation.measure",
+        "validation.measurements",
         "simulator.report",
         "simulator.evaluate",
         "simulator.scenario",
@@ -54,7 +55,7 @@ HOUSE = Rules(
         "scipy": ("hw_profiles.fits", "validation"),
         "simpy": ("simulator",),
         "plotly": ("simulator.report",),
-        "typer": ("longsim", "simulator.cli", "simulator.console", "validation.cli"),
+        "typer": ("longsim", "simulator.cli", "simulator.console", "validation.cli", "validation.measure_cli"),
         "rich": ("simulator.cli", "simulator.console", "validation.cli"),
     },
     late=("longsim",),
