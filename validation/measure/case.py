@@ -42,7 +42,10 @@ class Sizes:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One thing to time: `make` prepares it and returns the work; the rest is what a row of the table says of it."""
+    """One thing to time: `make` prepares it and returns the work; the rest is what a row of the table says of it.
+
+    Neighbours of the same `together`, unless it is empty, are timed by turns.
+    """
 
     kernel: str
     op: str
@@ -51,6 +54,7 @@ class Case:
     make: Callable[[], Work]
     flops: float | None = None
     moved_bytes: float | None = None
+    together: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -59,7 +59,7 @@ def layer_cases(lab: Lab, orders: Mapping[str, RunBlock] = IN_TURN, exchange: Ex
             yield Case(
                 kernel="layer", op="scmoe_layer", dtype=lab.dtype,
                 shape={"batch": n_sequences, "new": n_new, "context": n_context, "ranks": n_ranks, "order": order},
-                make=partial(make, order, n_sequences, n_new, n_context),
+                make=partial(make, order, n_sequences, n_new, n_context), together=f"{n_sequences} {n_new} {n_context}",
             )  # fmt: skip
 
 

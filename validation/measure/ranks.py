@@ -9,10 +9,13 @@ from typing import TypeVar
 
 import torch
 import torch.distributed as dist
+from torch.distributed.rendezvous import rendezvous
 
 from validation.measure.timing import Stopwatch, Work
 
 Value = TypeVar("Value")
+
+START = datetime.timedelta(minutes=5)  # ranks that load torch from a shared disk come late
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +64,11 @@ def ranks_of(device: torch.device, timeout_s: float) -> Iterator[Ranks]:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     backend = "nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, timeout=datetime.timedelta(seconds=timeout_s))
+    store, rank, n_ranks = next(rendezvous("env://", timeout=START))
+    store.set(f"started {rank}", "")  # so that the timeout of collectives is not spent on the start of ranks
+    store.wait([f"started {other}" for other in range(n_ranks)], START)
+    timeout = datetime.timedelta(seconds=timeout_s)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=n_ranks, timeout=timeout)
     try:
         yield Ranks(rank=dist.get_rank(), n_ranks=dist.get_world_size())
     finally:

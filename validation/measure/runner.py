@@ -1,14 +1,16 @@
 """Measuring cases one by one: what is on disk already is skipped, every row is on disk before the next begins."""
 
+import math
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import torch
 
 from validation.measure.case import Case
-from validation.measure.timing import Rule, Stopwatch, Timing, time_work
+from validation.measure.timing import Rule, Stopwatch, Timing, time_by_turns
 from validation.measurements import Key, Measurement, append_measurement, shape_text
 
 WATCH_EVERY_S = 5.0  # asking a GPU what slows it takes a tenth of a second
@@ -34,24 +36,36 @@ def measure_cases(bench: Bench, cases: Sequence[Case], done: Collection[Key]) ->
     left = [case for case in cases if key_of(bench, case) not in done]
     if len(left) < len(cases):
         bench.say(f"{len(cases) - len(left)} of {len(cases)} measured before")
-    started_s, watched_s, skipped = bench.now(), bench.now() - WATCH_EVERY_S, []
-    for number, case in enumerate(left, start=1):
-        words = f"{case.op} {_shape_words(case)} {case.dtype}"
+    started_s, watched_s, number = bench.now(), -math.inf, 0
+    skipped: list[str] = []
+    for group in groups(left):
         try:
-            timing = _measure(bench, case)
+            timings = _time(bench, group)
         except torch.OutOfMemoryError:
-            skipped.append(f"{words}: out of memory")
-            bench.say(f"[{number}/{len(left)}] {skipped[-1]}, skipped")
+            skipped += [f"{_words(case)}: out of memory" for case in group]
+            number += len(group)
+            bench.say(f"skipped {skipped[-1]}")
             continue
         slowed = ""
         if bench.now() - watched_s >= WATCH_EVERY_S:
             watched_s, slowed = bench.now(), bench.slowed_by()
-        row = row_of(bench, case, timing, slowed)
-        if bench.folder is not None:
-            append_measurement(bench.folder, row)
-        left_s = (bench.now() - started_s) / number * (len(left) - number)
-        bench.say(f"[{number}/{len(left)}] {words}: {_timing_words(row)}; {duration(left_s)} left")
+        for case, timing in zip(group, timings, strict=True):
+            number += 1
+            row = row_of(bench, case, timing, slowed)
+            if bench.folder is not None:
+                append_measurement(bench.folder, row)
+            left_s = (bench.now() - started_s) / number * (len(left) - number)
+            bench.say(f"[{number}/{len(left)}] {_words(case)}: {_timing_words(row)}; {duration(left_s)} left")
     return skipped
+
+
+def groups(cases: Sequence[Case]) -> Iterator[list[Case]]:
+    """Yield `cases` in their order, neighbours that are timed together as one group."""
+    for together, group in groupby(cases, key=lambda case: case.together):
+        if together:
+            yield list(group)
+        else:
+            yield from ([case] for case in group)
 
 
 def key_of(bench: Bench, case: Case) -> Key:
@@ -75,13 +89,14 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def _measure(bench: Bench, case: Case) -> Timing:
+def _time(bench: Bench, group: Sequence[Case]) -> list[Timing]:
     with torch.inference_mode():
-        return time_work(case.make(), bench.stopwatch, bench.rule)
+        return time_by_turns([case.make() for case in group], bench.stopwatch, bench.rule)
 
 
-def _shape_words(case: Case) -> str:
-    return " ".join(f"{name}={value}" for name, value in case.shape.items())
+def _words(case: Case) -> str:
+    shape = " ".join(f"{name}={value}" for name, value in case.shape.items())
+    return f"{case.op} {shape} {case.dtype}"
 
 
 def _timing_words(row: Measurement) -> str:

@@ -3,7 +3,7 @@
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -45,16 +45,21 @@ class Timing:
 
 def time_work(work: Work, stopwatch: Stopwatch, rule: Rule) -> Timing:
     """Return the timing of `work`: the steadiest round, marked where even that is wider than the bound."""
-    n_calls = _warm_up(work, stopwatch, rule)
-    rounds: list[Timing] = []
+    return time_by_turns([work], stopwatch, rule)[0]
+
+
+def time_by_turns(works: Sequence[Work], stopwatch: Stopwatch, rule: Rule) -> list[Timing]:
+    """Return the timing of each of `works`, a sample of each in turn, so that a drift of the device hits all alike.
+
+    The round kept is the one whose widest spread is least; one round is enough where all are within the bound.
+    """
+    n_calls = [_warm_up(work, stopwatch, rule) for work in works]
+    rounds: list[list[Timing]] = []
     while len(rounds) < rule.n_rounds:
-        rounds.append(_round(work, stopwatch, n_calls, rule.n_repeats))
-        if rounds[-1].spread <= rule.spread_bound:
+        rounds.append(_round(works, stopwatch, n_calls, rule.n_repeats))
+        if _widest(rounds[-1]) <= rule.spread_bound:
             break
-    best = min(rounds, key=lambda timing: timing.spread)
-    is_wide = best.spread > rule.spread_bound
-    marked = f"spread {best.spread:.3f} above {rule.spread_bound:g}" if is_wide else ""
-    return replace(best, n_rounds=len(rounds), marked=marked)
+    return [_judged(timing, len(rounds), rule.spread_bound) for timing in min(rounds, key=_widest)]
 
 
 def host_stopwatch(now: Callable[[], float] = time.perf_counter) -> Stopwatch:
@@ -90,7 +95,7 @@ def stopwatch_of(device: torch.device) -> Stopwatch:
     return cuda_stopwatch(device) if device.type == "cuda" else host_stopwatch()
 
 
-def spread_of(samples: list[float]) -> float:
+def spread_of(samples: Sequence[float]) -> float:
     """Return the interquartile range of `samples` over their median."""
     low, middle, high = statistics.quantiles(samples, n=4)
     return (high - low) / middle
@@ -108,6 +113,18 @@ def _warm_up(work: Work, stopwatch: Stopwatch, rule: Rule) -> int:
     return min(rule.most_calls, max(1, math.ceil(rule.sample_s / max(call_s, 1e-9))))
 
 
-def _round(work: Work, stopwatch: Stopwatch, n_calls: int, n_repeats: int) -> Timing:
-    samples = [stopwatch(work, n_calls) / n_calls for _ in range(n_repeats)]
-    return Timing(median_s=statistics.median(samples), spread=spread_of(samples), n_repeats=n_repeats)
+def _round(works: Sequence[Work], stopwatch: Stopwatch, n_calls: Sequence[int], n_repeats: int) -> list[Timing]:
+    turns = [[stopwatch(work, n) / n for work, n in zip(works, n_calls, strict=True)] for _ in range(n_repeats)]
+    return [
+        Timing(median_s=statistics.median(samples), spread=spread_of(samples), n_repeats=n_repeats)
+        for samples in zip(*turns, strict=True)
+    ]
+
+
+def _widest(timings: Sequence[Timing]) -> float:
+    return max(timing.spread for timing in timings)
+
+
+def _judged(timing: Timing, n_rounds: int, bound: float) -> Timing:
+    marked = f"spread {timing.spread:.3f} above {bound:g}" if timing.spread > bound else ""
+    return replace(timing, n_rounds=n_rounds, marked=marked)

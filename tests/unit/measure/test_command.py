@@ -83,7 +83,7 @@ def test_what_does_not_fit_is_skipped_and_named(tmp_path, monkeypatch):
     def too_large(*_):
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(runner, "time_work", too_large)
+    monkeypatch.setattr(runner, "time_by_turns", too_large)
     assert measured(tmp_path)[0] == 0
     assert all(line.endswith("out of memory") for line in read_meta(tmp_path)["skipped"])
 

@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("torch", reason="the timer times torch")
 
-from validation.measure.timing import Rule, host_stopwatch, spread_of, time_work
+from validation.measure.timing import Rule, host_stopwatch, spread_of, time_by_turns, time_work
 
 RULE = Rule(n_warm_up=3, n_repeats=20, sample_s=1e-3, spread_bound=0.05, n_rounds=3)
 
@@ -63,6 +63,19 @@ def test_work_that_never_settles_is_marked_with_its_steadiest_round():
     assert timing.median_s == pytest.approx(0.0025)
     assert timing.n_rounds == 3
     assert timing.marked == "spread 0.400 above 0.05"
+
+
+def test_a_drift_of_the_device_hits_all_that_are_timed_together_alike():
+    speed = [1.0]
+
+    class Drifting(FakeDevice):
+        def __call__(self):
+            speed[0] *= 1.01
+            clock.now_s += self.costs_s[0] * speed[0]
+
+    clock = FakeDevice(0.0)
+    once, twice = time_by_turns([Drifting(0.01), Drifting(0.02)], clock.stopwatch, RULE)
+    assert twice.median_s / once.median_s == pytest.approx(2.0 * 1.01)  # the second of each turn is one step later
 
 
 def test_spread_is_the_interquartile_range_over_the_median():
