@@ -16,7 +16,7 @@ HOUSE = Rules(
         "simulator.console",
         "validation.suites",
         "validation.kernels",
-        "validation.calibrate",
+        "validation.calibrate | validation.calibrate_here",
         "validation.kernel_families | validation.infersim_families | validation.transfer_families"
         " | validation.trace_interference",
         "validation.families | validation.expert_draws",
