@@ -20,6 +20,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "validate": ("validation.cli.validate:validate", "Judge predictions against published and measured figures."),
     "calibrate": ("validation.cli.calibrate:calibrate", "Fit the machines' curves on measured tables."),
     "import": ("validation.cli.importing:import_", "Bring measurements into a profile directory of your own."),
+    "measure": ("validation.cli.measure:measure", "Time the layers, their kernels and collectives on this machine."),
     "models": ("simulator.cli:models", "List the models."),
     "machines": ("simulator.cli:machines", "List the machines."),
     "scenarios": ("simulator.cli:scenarios", "List the shipped scenarios."),
@@ -43,6 +44,7 @@ _PUBLIC: Mapping[str, str] = {
     "read_routing_trace": "workloads.routing_trace:read_routing_trace",
     "count_parameters": "workloads.zoo:count_parameters",
     "ZOO": "workloads.zoo:ZOO",
+    "read_measurements": "validation.measurements:read_measurements",
     "validate_theory": "validation.suites.theory:theory_rows",
 }
 __all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604 (names resolved by __getattr__)

@@ -1,0 +1,96 @@
+"""Two real ranks under gloo: collectives and overlapped layers measured, failures told, what was measured kept."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="measuring needs torch")
+if not torch.distributed.is_available() or not torch.distributed.is_gloo_available():
+    pytest.skip("torch is built without gloo", allow_module_level=True)
+
+from validation.measure.collectives import collectives, uneven_splits
+from validation.measurements import read_measurements
+
+ROOT = Path(__file__).parents[3]
+# One rank: sizes and repeats of a test; FAIL is what rank 1 does at its third case.
+RANK = """
+import os, sys, time
+from dataclasses import replace
+import torch
+torch.set_num_threads(1)
+from validation.measure import command, runner
+from validation.measure.timing import Rule
+sizes_of = command.sizes_of
+command.sizes_of = lambda *at: replace(sizes_of(*at), batches=(2,), contexts=(8,), prompts=(), message_bytes=(64,))
+command.Rule = lambda spread_bound: Rule(sample_s=1e-5, n_rounds=1, spread_bound=10.0)
+time_by_turns, n_cases = runner.time_by_turns, []
+def counted(*at):
+    n_cases.append(1)
+    if len(n_cases) == 3 and os.environ["RANK"] == "1":
+        {"vanish": lambda: os._exit(9), "hang": lambda: time.sleep(20), "": lambda: None}[os.environ["FAIL"]]()
+    return time_by_turns(*at)
+runner.time_by_turns = counted
+from validation.measure.__main__ import measure, parse
+sys.exit(measure(parse(sys.argv[1:])))
+"""
+
+
+def two_ranks(folder, *words, fail=""):
+    """The first rank's exit code and words."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = str(found.getsockname()[1])
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "FAIL": fail, "OMP_NUM_THREADS": "1"}
+    model = ("--model", "tiny", "--share", "1", "--experts", "0")
+    command = [sys.executable, "-c", RANK, "--out", str(folder), *model, *words]
+    ranks = [
+        subprocess.Popen(
+            command, cwd=ROOT, env={**os.environ, **shared, "RANK": rank}, stderr=subprocess.PIPE, text=True
+        )
+        for rank in "01"
+    ]
+    try:
+        said = ranks[0].communicate(timeout=60)[1]
+    finally:
+        for rank in ranks:
+            rank.kill()
+            rank.communicate()
+    return ranks[0].returncode, said
+
+
+def test_every_collective_is_measured_between_two_ranks(tmp_path):
+    code, said = two_ranks(tmp_path, "--suite", "collectives")
+    rows = read_measurements(tmp_path)
+    assert code == 0, said
+    assert [row.op for row in rows] == list(collectives(2))
+    assert all(row.shape == {"bytes": 64, "ranks": 2} and row.median_s > 0 for row in rows)
+
+
+def test_orders_of_a_layer_are_measured_with_real_all_to_alls(tmp_path):
+    code, said = two_ranks(tmp_path, "--suite", "overlap")
+    assert code == 0, said
+    assert [row.shape["order"] for row in read_measurements(tmp_path)] == ["in_turn", "sbo", "two_stream"]
+
+
+@pytest.mark.parametrize("fail", ["vanish", "hang"])
+def test_a_rank_that_is_gone_or_stuck_ends_in_words_and_the_rows_before_are_kept(tmp_path, fail):
+    code, said = two_ranks(tmp_path, "--suite", "collectives", "--timeout-s", "2", fail=fail)
+    assert code == 1
+    assert "a rank vanished or a collective hung (" in said
+    assert f"2 measurements in {tmp_path}" in said
+    assert "Traceback" not in said
+    assert len(read_measurements(tmp_path)) == 2
+
+
+def test_uneven_splits_add_up_and_favour_the_first_rank():
+    assert uneven_splits(300, 2) == [200, 100]
+    assert uneven_splits(1, 4) == [1, 0, 0, 0]
+
+
+def test_the_busiest_rank_of_an_uneven_all_to_all_is_the_one_that_keeps_least():
+    assert collectives(2)["all_to_all.even"][1] == 0.5
+    assert collectives(2)["all_to_all.uneven"][1] == pytest.approx(2 / 3, abs=0.15)  # splits of 4 values: 3 and 1

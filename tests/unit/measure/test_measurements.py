@@ -1,0 +1,101 @@
+"""The table of measurements: written row by row, read back, whole after every kind of end."""
+
+import errno
+import os
+from dataclasses import replace
+
+import pytest
+
+from hw_profiles.faults import InputFaults
+from validation.measurements import (
+    COLUMNS,
+    META_FILE,
+    TABLE_FILE,
+    Measurement,
+    append_measurement,
+    read_measurements,
+    read_meta,
+    write_meta,
+)
+
+ROW = Measurement(
+    suite="quick", kernel="gemm", op="attention.q_a", shape={"m": 8, "n": 96, "k": 384}, dtype="fp32",
+    device='Chip "X", 2 cores', median_s=1.25e-5, spread=0.03, n_repeats=20, n_rounds=2, flops=589_824.0,
+)  # fmt: skip
+OTHER = replace(ROW, op="copy", shape={"bytes": 65536}, flops=None, moved_bytes=131072.0, marked="spread 0.2 above 0.1")
+
+
+def test_rows_come_back_as_they_were_written(tmp_path):
+    append_measurement(tmp_path, ROW)
+    append_measurement(tmp_path, OTHER)
+    assert read_measurements(tmp_path) == [ROW, OTHER]
+
+
+def test_a_folder_without_a_table_has_no_rows(tmp_path):
+    assert read_measurements(tmp_path) == []
+    assert read_meta(tmp_path) == {}
+
+
+def test_the_header_names_the_columns(tmp_path):
+    append_measurement(tmp_path, ROW)
+    assert (tmp_path / TABLE_FILE).read_text().splitlines()[0] == ",".join(COLUMNS)
+
+
+def test_a_line_cut_off_by_a_crash_is_left_out_and_then_overwritten(tmp_path):
+    append_measurement(tmp_path, ROW)
+    with (tmp_path / TABLE_FILE).open("a") as file:
+        file.write("quick,gemm,torn")
+    assert read_measurements(tmp_path) == [ROW]
+    append_measurement(tmp_path, OTHER)
+    assert read_measurements(tmp_path) == [ROW, OTHER]
+
+
+def test_a_header_cut_off_by_a_crash_is_written_again(tmp_path):
+    (tmp_path / TABLE_FILE).write_text("suite,ker")
+    append_measurement(tmp_path, ROW)
+    assert read_measurements(tmp_path) == [ROW]
+
+
+def test_a_full_disk_leaves_the_rows_before(tmp_path, monkeypatch):
+    append_measurement(tmp_path, ROW)
+
+    def full(_descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        append_measurement(tmp_path, OTHER)
+    assert read_measurements(tmp_path) == [ROW]
+
+
+def test_every_line_that_is_no_measurement_is_named(tmp_path):
+    append_measurement(tmp_path, ROW)
+    with (tmp_path / TABLE_FILE).open("a") as file:
+        file.write("a,b\n" + "x," * 12 + "y\n")
+    with pytest.raises(InputFaults) as caught:
+        read_measurements(tmp_path)
+    assert [fault.field.rpartition(":")[2] for fault in caught.value.faults] == ["3", "4"]
+
+
+def test_a_table_of_other_columns_is_refused(tmp_path):
+    (tmp_path / TABLE_FILE).write_text("m,n,k\n1,2,3\n")
+    with pytest.raises(InputFaults, match="suite, kernel, op"):
+        read_measurements(tmp_path)
+
+
+def test_two_rows_of_one_thing_have_one_key_whatever_the_order_of_the_shape():
+    assert replace(ROW, shape={"k": 384, "n": 96, "m": 8}, median_s=1.0).key == ROW.key
+    assert replace(ROW, dtype="bf16").key != ROW.key
+
+
+def test_meta_is_replaced_whole(tmp_path):
+    write_meta(tmp_path, {"version": 1})
+    write_meta(tmp_path, {"version": 1, "runs": [{"device": "é"}]})
+    assert read_meta(tmp_path) == {"version": 1, "runs": [{"device": "é"}]}
+    assert [path.name for path in tmp_path.iterdir()] == [META_FILE]
+
+
+def test_meta_that_is_no_json_is_refused(tmp_path):
+    (tmp_path / META_FILE).write_text("{")
+    with pytest.raises(InputFaults, match=META_FILE):
+        read_meta(tmp_path)

@@ -1,0 +1,1 @@
+"""Timing the PyTorch layers, their kernels and collectives: torch, numpy and the standard library only."""

@@ -1,0 +1,134 @@
+"""What is measured: cases, and the laboratory that holds the modules and inputs they run on.
+
+T tokens, D hidden.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from validation.measure.timing import Work
+from workloads.layers.attention import MLA
+from workloads.layers.experts import GroupedExperts
+from workloads.layers.ffn import SwiGLU
+from workloads.layers.lane import Lane
+from workloads.layers.router import Router
+from workloads.layers.settings import LayerSettings
+from workloads.layers.weights import initialise
+from workloads.model import ModelSpec
+
+Module = TypeVar("Module", bound=nn.Module)
+
+DTYPES: Mapping[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
+WEIGHT_STD = 0.02  # keeps activations near 1, far from numbers too small for a CPU's fast path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """The sizes that a suite sweeps, all counts but `copy_bytes`."""
+
+    tokens: tuple[int, ...]
+    batches: tuple[int, ...]
+    contexts: tuple[int, ...]
+    prompts: tuple[int, ...]
+    tokens_per_expert: tuple[int, ...]
+    copy_bytes: tuple[int, ...]
+    message_bytes: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One thing to time: `make` prepares it and returns the work; the rest is what a row of the table says of it.
+
+    Neighbours of the same `together`, unless it is empty, are timed by turns.
+    """
+
+    kernel: str
+    op: str
+    shape: Mapping[str, int | float | str]
+    dtype: str
+    make: Callable[[], Work]
+    flops: float | None = None
+    moved_bytes: float | None = None
+    together: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lab:
+    """A model's modules on one device in one type; each is made when first needed, then kept.
+
+    Weights are the same on every rank, inputs differ by `rank`; both depend on nothing else, so that runs repeat.
+    """
+
+    spec: ModelSpec
+    device: torch.device
+    dtype: str
+    sizes: Sizes
+    rank: int = 0
+
+    @property
+    def element_bytes(self) -> int:
+        """Bytes of one number."""
+        return DTYPES[self.dtype].itemsize
+
+    @property
+    def settings(self) -> LayerSettings:
+        """The layers' constants."""
+        return LayerSettings()
+
+    def random(self, *shape: int) -> Tensor:
+        """Return numbers from N(0, 1), the same for the same shape and rank."""
+        generator = self._generator(seed=1 + self.rank)
+        return torch.randn(shape, device=self.device, generator=generator).to(DTYPES[self.dtype])
+
+    def place(self, make: Callable[[], Module]) -> Module:
+        """Return the module that `make` builds, here, with random weights."""
+        with self.device:
+            module = make().to(DTYPES[self.dtype])
+        initialise(module, WEIGHT_STD, self._generator(seed=0))
+        return module.requires_grad_(requires_grad=False)
+
+    def _generator(self, *, seed: int) -> torch.Generator:
+        return torch.Generator(self.device).manual_seed(seed)
+
+    @cached_property
+    def mla(self) -> MLA:
+        """One attention."""
+        return self.place(lambda: MLA(self.spec, self.settings))
+
+    @cached_property
+    def ffn(self) -> SwiGLU:
+        """One dense FFN."""
+        return self.place(lambda: SwiGLU(self.spec.hidden, self.spec.dense_ffn))
+
+    @cached_property
+    def router(self) -> Router:
+        """The router over all experts of the model."""
+        return self.place(lambda: Router(self.spec, self.settings))
+
+    @cached_property
+    def experts(self) -> GroupedExperts:
+        """The experts that one rank holds."""
+        return self.place(lambda: GroupedExperts(self.spec))
+
+    @cached_property
+    def lane(self) -> Lane:
+        """A second lane of work beside the caller's; its thread ends with the program."""
+        return Lane(self.device)
+
+
+def linear_case(lab: Lab, op: str, layer: Callable[[], Callable[[Tensor], Tensor]], *, m: int, n: int, k: int) -> Case:
+    """Return the case of y[m, n] = x[m, k] W[n, k]^T by `layer()`."""
+
+    def make() -> Work:
+        return partial(layer(), lab.random(m, k))
+
+    moved = (m * k + n * k + m * n) * lab.element_bytes
+    return Case(
+        kernel="gemm", op=op, shape={"m": m, "n": n, "k": k}, dtype=lab.dtype, make=make,
+        flops=2.0 * m * n * k, moved_bytes=float(moved),
+    )  # fmt: skip
