@@ -18,6 +18,7 @@ from validation.tables import share_of
 HELD_OUT_SUITES = frozenset({"layers", "overlap"})  # whole layers judge the predictions, they never enter a fit
 HELD_OUT_SHARE = 0.2
 FEWEST_ROWS = 3
+POOLED = frozenset({"gemm", "batched_gemm", "grouped_gemm", "attention_decode", "attention_prefill"})  # over ops
 LEAST_NOISE = 0.02  # spread below which a row weighs no more
 OUTLIER = 0.1  # log error beyond which a row's pull grows no longer with its square
 MARGIN = 1.5  # a true rate may be this much below the best one seen: a lucky row
@@ -47,15 +48,16 @@ class KernelFit:
 
 @dataclass(frozen=True, kw_only=True)
 class MachineFit:
-    """One device: fits by "kernel.dtype" (collectives by "kernel.dtype.rN", N ranks), the best FLOP/s of dense products
-    by dtype, bytes/s of copies, seconds per launch by way ("eager", "graph"), and groups with too few rows."""
+    """One device: fits by "kernel.dtype" or, where kernels of a family differ, "op.dtype", collectives with ".rN" for
+    their N ranks; the FLOP/s that dense products reach by dtype, bytes/s of copies, seconds per launch by way ("eager",
+    "graph"), and the groups that were not fitted: too few rows, or amounts that nobody counted."""
 
     device: str
     kernels: Mapping[str, KernelFit]
     peak_flops_per_s: Mapping[str, float]
     memory_bytes_per_s: float | None
     launch_s: Mapping[str, float]
-    too_few: Sequence[str]
+    not_fitted: Sequence[str]
 
 
 def kernel_s(flops: FloatArray, moved_bytes: FloatArray, rates: KernelRates) -> FloatArray:
@@ -97,7 +99,7 @@ def calibrate_here(rows: Sequence[Measurement]) -> MachineFit:
     launches = {
         row.op.removeprefix("launch."): row.median_s / float(row.shape["launches"]) for row in grouped.pop("", [])
     }
-    fits = {name: _fit(group) for name, group in grouped.items() if len(group) >= FEWEST_ROWS}
+    fits = {name: _fit(group) for name, group in grouped.items() if _can_be_fitted(group)}
     gemms = {
         name.removeprefix("gemm."): fit.rates.flops_per_s for name, fit in fits.items() if name.startswith("gemm.")
     }
@@ -105,7 +107,7 @@ def calibrate_here(rows: Sequence[Measurement]) -> MachineFit:
         device=devices[0], kernels=fits, launch_s=launches,
         peak_flops_per_s={dtype: rate for dtype, rate in gemms.items() if rate},
         memory_bytes_per_s=fits["copy.uint8"].rates.bytes_per_s if "copy.uint8" in fits else None,
-        too_few=[name for name in grouped if name not in fits],
+        not_fitted=[name for name in grouped if name not in fits],
     )  # fmt: skip
 
 
@@ -126,13 +128,17 @@ def _fit(rows: Sequence[Measurement]) -> KernelFit:
     return KernelFit(rates=rates, residual_log_10_90=(float(low), float(high)), n_rows=len(train), n_marked=n_marked)
 
 
+def _can_be_fitted(rows: Sequence[Measurement]) -> bool:
+    return len(rows) >= FEWEST_ROWS and all(row.flops or row.moved_bytes for row in rows)
+
+
 def _group(row: Measurement) -> str:
     """What one fit covers; launches, which have no amounts, under the empty name."""
     if row.kernel == "launch":
         return ""
-    way = f".{row.op}" if row.op.startswith("copy.") else ""  # from and to the host is another pipe
+    what = row.kernel if row.kernel in POOLED else row.op  # a norm passes over memory more often than a sum
     ranks = f".r{row.shape['ranks']}" if "ranks" in row.shape else ""
-    return f"{row.kernel}.{row.dtype}{ranks}{way}"
+    return f"{what}.{row.dtype}{ranks}"
 
 
 def _columns(rows: Sequence[Measurement]) -> tuple[FloatArray, FloatArray, FloatArray]:

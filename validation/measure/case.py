@@ -3,9 +3,12 @@
 T tokens, D hidden.
 """
 
+import math
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
+from itertools import cycle
 from typing import TypeVar
 
 import torch
@@ -24,6 +27,8 @@ from workloads.model import ModelSpec
 Module = TypeVar("Module", bound=nn.Module)
 
 DTYPES: Mapping[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
+COLD_BYTES = 1 << 27  # read between two uses of a weight: 2.5 times the L2 of an H100 (50 MB)
+MOST_COPIES = 256
 WEIGHT_STD = 0.02  # keeps activations near 1, far from numbers too small for a CPU's fast path
 
 
@@ -121,11 +126,22 @@ class Lab:
         return Lane(self.device)
 
 
-def linear_case(lab: Lab, op: str, layer: Callable[[], Callable[[Tensor], Tensor]], *, m: int, n: int, k: int) -> Case:
-    """Return the case of y[m, n] = x[m, k] W[n, k]^T by `layer()`."""
+def cold(layer: nn.Module, x_TD: Tensor, weight_bytes: int) -> Work:
+    """Return the work of `layer` on `x_TD`, copies of it taken in turn so that no cache still holds the weights."""
+    n_copies = min(MOST_COPIES, max(1, math.ceil(COLD_BYTES / weight_bytes)))
+    layers = cycle([layer, *(deepcopy(layer) for _ in range(n_copies - 1))])
+
+    def work() -> object:
+        return next(layers)(x_TD)
+
+    return work
+
+
+def linear_case(lab: Lab, op: str, layer: Callable[[], nn.Module], *, m: int, n: int, k: int) -> Case:
+    """Return the case of y[m, n] = x[m, k] W[n, k]^T by `layer()`, W read from memory as between other layers."""
 
     def make() -> Work:
-        return partial(layer(), lab.random(m, k))
+        return cold(layer(), lab.random(m, k), n * k * lab.element_bytes)
 
     moved = (m * k + n * k + m * n) * lab.element_bytes
     return Case(

@@ -102,5 +102,13 @@ def _permutations(lab: Lab, n_tokens: int) -> Iterator[Case]:
         return partial(unpermute, lab.random(len(rows.token_M), hidden), rows, n_tokens)
 
     shape = {"tokens": n_tokens, "hidden": hidden, "top_k": moe.top_k}
+    pool = moe.n_routed_experts + moe.n_zero_experts
+    n_rows = n_tokens * moe.top_k * moe.n_routed_experts / pool  # expected under random choice
+    bytes_of = {  # a row is read and written; a weighted sum reads rows and writes tokens
+        "permute": 2.0 * n_rows * hidden * lab.element_bytes,
+        "unpermute": (n_rows + n_tokens) * hidden * lab.element_bytes,
+    }
     for op, make in (("sort", make_sort), ("permute", make_permute), ("unpermute", make_unpermute)):
-        yield Case(kernel="permute", op=f"moe.{op}", shape=shape, dtype=lab.dtype, make=make)
+        yield Case(
+            kernel="permute", op=f"moe.{op}", shape=shape, dtype=lab.dtype, make=make, moved_bytes=bytes_of.get(op)
+        )

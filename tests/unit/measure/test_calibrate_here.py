@@ -100,5 +100,6 @@ def test_two_devices_in_one_table_are_refused():
         calibrate_here([*gemms(), replace(gemms()[0], device="other")])
 
 
-def test_groups_of_too_few_rows_are_named():
-    assert calibrate_here([*gemms(), *copies()[:2]]).too_few == ["copy.uint8"]
+def test_groups_that_cannot_be_fitted_are_named():
+    uncounted = [replace(row, kernel="permute", op="moe.sort", moved_bytes=None) for row in copies()]
+    assert calibrate_here([*gemms(), *copies()[:2], *uncounted]).not_fitted == ["copy.uint8", "moe.sort.uint8"]

@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the suites time torch")
 
-from validation.measure.case import Lab, Sizes
+from validation.measure.case import COLD_BYTES, Lab, Sizes, cold
 from validation.measure.feed_forward import load_of
 from validation.measure.layers import SteadyCache, layer_cases
 from validation.measure.ranks import Ranks
@@ -96,6 +96,17 @@ def test_decode_steps_repeat_at_the_same_place():
     with torch.inference_mode():
         step = decode.make()
         assert torch.equal(step(), step())
+
+
+def test_a_cold_product_reads_other_weights_at_every_call():
+    layer = torch.nn.Linear(4, 4)
+    seen = []
+    torch.nn.Module.register_forward_pre_hook(layer, lambda module, _: seen.append(id(module.weight)))
+    work = cold(layer, torch.zeros(1, 4), COLD_BYTES // 2)
+    for _ in range(4):
+        work()
+    assert len(set(seen)) == 2
+    assert seen[:2] == seen[2:]
 
 
 def test_a_steady_cache_returns_its_whole_context():
