@@ -14,12 +14,14 @@ CONTIGUOUS_TILE = 128  # rows per expert that the contiguous layout aligns to
 
 
 def busiest_rank_counts(
-    distribution: str, *, tokens: int, top_k: int, experts: int, ranks: int, n_draws: int = DRAWS
-) -> FloatArray:
+    distribution: str, *, tokens: int, top_k: int, experts: int, ranks: int, n_draws: int = DRAWS,
+    popular_together: bool = False,
+) -> FloatArray:  # fmt: skip
     """Return token counts of shape (D, E) on the most loaded of `ranks`, each holding experts/ranks in a row.
 
     "balanced"/"uniform": even. "power_law_a": counts x^-a on [1, 0.8 tokens] (on [0.01, 2] when tokens · top_k <=
     experts), rescaled to tokens · top_k and rounded; "_eplb": the ranks level the load, so each gets its share.
+    `popular_together`: of few tokens, the experts with most share a rank, as the wide-EP decode benchmarks deal them.
     """
     local = max(experts // ranks, 1)
     total = tokens * top_k
@@ -30,6 +32,8 @@ def busiest_rank_counts(
     counts_DE = np.stack([_power_law(rng, tokens, total, experts, alpha) for _ in range(n_draws)])
     if distribution.endswith("_eplb"):
         return _levelled(counts_DE, ranks, local)
+    if popular_together and total <= experts:
+        counts_DE = -np.sort(-counts_DE, axis=-1)
     by_rank = counts_DE.reshape(n_draws, -1, local)
     busiest = by_rank.sum(axis=-1).argmax(axis=-1)
     return np.asarray(by_rank[np.arange(n_draws), busiest], dtype=np.float64)

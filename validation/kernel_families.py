@@ -143,6 +143,7 @@ MLA_BLOCK = Family(
 )  # fmt: skip
 
 WIDE_ROW_TILE = {"deepgemm_contiguous": 128.0, "deepgemm_masked": 64.0, "trtllm_cutlass": 64.0}
+POPULAR_TOGETHER = ("trtllm_cutlass",)  # its times at few tokens are those of reading every expert of a rank
 FUSED_ROW_TILE = 64.0
 HBM_BYTES_PER_S = {"h100_sxm": 3.35e12, "h200_sxm": 4.8e12}  # datasheets
 
@@ -155,6 +156,7 @@ def stacked_counts(rows: Rows, tokens_column: str) -> FloatArray:
         drawn_DE = busiest_rank_counts(
             str(row["distribution"]), tokens=int(row[tokens_column]), top_k=int(row["topk"]),
             experts=int(row["experts"]), ranks=int(row["ep"]),
+            popular_together=row.get("kernel") in POPULAR_TOGETHER,
         )  # fmt: skip
         if row.get("kernel") == "deepgemm_contiguous" and row["distribution"] == "uniform":
             drawn_DE = packed_counts(drawn_DE)

@@ -111,6 +111,8 @@ MOE_A2A_EP8 = _pipe_family(
 
 
 def _one_sided_bytes(frame: Rows) -> Rows:
+    """Bytes that one GPU moves: one-sided kernels write to other GPUs alone, two-sided ones pass their own share
+    through the same buffers, and preparing handles each token's choices once, wherever they lead."""
     ranks = frame["moe_ep_size"].to_numpy(float)
     by_dtype = frame["moe_dtype"].map({"bfloat16": 2.0, "fp8": 1.0, "nvfp4": 0.5625}).to_numpy(float)
     width = np.select(
@@ -118,7 +120,13 @@ def _one_sided_bytes(frame: Rows) -> Rows:
         [by_dtype, PREPARE_BYTES],
         2.0,
     )
-    return frame.assign(bytes=frame["num_tokens"] * distinct_groups(ranks, GB200_TOP_K) * GB200_HIDDEN * width)
+    reached = distinct_groups(ranks, GB200_TOP_K)
+    copies = np.select(
+        [frame["op_name"] == "alltoall_prepare", frame["kernel_source"] == "NVLinkOneSided"],
+        [1.0, reached * (1.0 - 1.0 / ranks)],
+        reached,
+    )
+    return frame.assign(bytes=frame["num_tokens"] * copies * GB200_HIDDEN * width)
 
 
 GB200_ALLTOALL = _pipe_family(

@@ -66,6 +66,7 @@ def low_latency_s(
 @dataclass(frozen=True, kw_only=True)
 class NormalCurve:
     """Coefficients of `normal_s`. `value_bytes`: per hidden value of one copy; `sm_bytes_per_s`: rate of one SM;
+    `forward_bytes_per_s`: the same across nodes, where an SM handles each NVLink copy and each NIC copy once;
     `nic_*`: as in the low-latency curve; log factors over the bytes of the tier (pipelines fill slowly).
     """
 
@@ -109,7 +110,8 @@ def normal_s(
     doublings = np.log2(nodes)
     remote_s = corrected(np.maximum(nic_bytes, 1.0), BYTE_KNOTS, curve.log_nic_bytes) / chip.nic_bytes_per_s
     remote_s = remote_s / curve.nic_share * (1.0 + curve.nic_loss * doublings)
-    forward_s = np.where(nic_bytes > 0.0, nvlink_bytes / (sms * curve.forward_bytes_per_s), 0.0)
+    handled_bytes = np.where(nic_bytes > 0.0, nvlink_bytes + nic_bytes, 0.0)
+    forward_s = handled_bytes / (sms * curve.forward_bytes_per_s)
     busy_s = smooth_max(local_s, np.maximum(remote_s, forward_s), curve.overlap)
     crosses = np.where(np.asarray(nodes) > 1, curve.nic_floor_s, 0.0) + curve.nic_node_s * doublings
     fitted_s = curve.floor_s + curve.choice_s * choices + crosses + smooth_max(curve.knee_s, busy_s, curve.sharpness)

@@ -1,5 +1,7 @@
 """What every curve shares: the chip's datasheet limits, smooth maximum, piecewise corrections."""
 
+import math
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -32,17 +34,31 @@ class Chip:
 Knots = tuple[float, ...]
 
 
-def along(x: Amount, knots: Knots, log_factors: tuple[float, ...]) -> FloatArray:
+def along(x: Amount, knots: Knots, log_factors: tuple[float, ...]) -> Amount:
     """Return the log correction at `x`: straight between `knots` over log x, constant beyond them.
 
     `knots` are natural logarithms of positions; constant ends keep extrapolation bounded.
     """
+    if isinstance(x, float):
+        return _straight(math.log(x), knots, log_factors)
     return np.asarray(np.interp(np.log(x), _array(knots), _array(log_factors)), dtype=np.float64)
 
 
-def corrected(x: Amount, knots: Knots, log_factors: tuple[float, ...]) -> FloatArray:
+def corrected(x: Amount, knots: Knots, log_factors: tuple[float, ...]) -> Amount:
     """Return x · exp(along(x)), made never to fall as x grows: a factor that drops faster than x rises is cut there."""
-    return np.asarray(x * np.exp(np.interp(np.log(x), _array(knots), _rising(knots, log_factors))))
+    rising = _rising(knots, log_factors)
+    if isinstance(x, float):
+        return x * math.exp(_straight(math.log(x), knots, rising))
+    return np.asarray(x * np.exp(np.interp(np.log(x), _array(knots), _array(rising))))
+
+
+def _straight(position: float, knots: Knots, values: tuple[float, ...]) -> float:
+    """One position between `knots`, as `np.interp` does many: on plain floats, several times faster for one."""
+    right = bisect_right(knots, position)
+    if right == 0 or right == len(knots):
+        return values[-1 if right else 0]
+    low, value = knots[right - 1], values[right - 1]
+    return (values[right] - value) / (knots[right] - low) * (position - low) + value
 
 
 def knots_at(*positions: float) -> Knots:
@@ -57,10 +73,10 @@ def _array(values: tuple[float, ...]) -> FloatArray:
 
 
 @lru_cache(maxsize=4096)
-def _rising(knots: Knots, log_factors: tuple[float, ...]) -> FloatArray:
+def _rising(knots: Knots, log_factors: tuple[float, ...]) -> tuple[float, ...]:
     """The factors cut so that knot + factor never falls."""
     positions = np.asarray(knots, dtype=np.float64)
-    return np.asarray(np.maximum.accumulate(positions + np.asarray(log_factors)) - positions)
+    return tuple((np.maximum.accumulate(positions + np.asarray(log_factors)) - positions).tolist())
 
 
 def carried_rate(rate: float, share: Amount, fitted_rate: float) -> Amount:
@@ -72,15 +88,21 @@ def carried_rate(rate: float, share: Amount, fitted_rate: float) -> Amount:
     return 1.0 / (1.0 / rate + (1.0 / share - 1.0) / fitted_rate)
 
 
-def smooth_max(a: Amount, b: Amount, sharpness: float) -> FloatArray:
+def smooth_max(a: Amount, b: Amount, sharpness: float) -> Amount:
     """Return (a^s + b^s)^(1/s): two resources in use at once, partly overlapping; the larger one when s is large."""
+    if isinstance(a, float) and isinstance(b, float):
+        least, most = (a, b) if a < b else (b, a)
+        return most * math.pow(1.0 + math.pow(least / most, sharpness), 1.0 / sharpness)
     larger = np.maximum(a, b)
     return np.asarray(larger * (1.0 + (np.minimum(a, b) / larger) ** sharpness) ** (1.0 / sharpness))
 
 
+BYTES_PER_ELEMENT = {"bf16": 2.0, "fp8": 1.0, "fp8_block": 1.0, "nvfp4": 0.5}
+
+
 def bytes_per_element(precision: str) -> float:
     """Return the bytes of one number: 2 for bf16, 1 for fp8, a half for nvfp4."""
-    return {"bf16": 2.0, "fp8": 1.0, "fp8_block": 1.0, "nvfp4": 0.5}[precision]
+    return BYTES_PER_ELEMENT[precision]
 
 
 def peak_name(precision: str) -> str:

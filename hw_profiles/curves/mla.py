@@ -76,11 +76,11 @@ def mla_decode_s(
         2.0 * tiles * ROW_TILE * batch * effective * (2 * LATENT + ROPE) / chip.peak_flops_per_s[curve.precision]
     )
     memory_s = floor_memory_s * (1.0 + curve.row_share * (tiles - 1.0)) / curve.memory_share
-    memory_s = corrected(memory_s, WORK_KNOTS, curve.log_memory)
+    read_s = corrected(memory_s, WORK_KNOTS, curve.log_memory)
     peak = chip.sm_flops_per_s(curve.precision)
     compute_s = floor_compute_s * peak / carried_rate(peak, curve.compute_share, curve.fitted_sm_flops_per_s)
-    compute_s = corrected(compute_s, WORK_KNOTS, curve.log_compute)
-    busy_s = smooth_max(memory_s, compute_s, curve.sharpness)
+    multiplied_s = corrected(compute_s, WORK_KNOTS, curve.log_compute)
+    busy_s = smooth_max(read_s, multiplied_s, curve.sharpness)
     fitted_s = curve.floor_s + curve.item_s * waves + smooth_max(chain_s, busy_s, curve.sharpness)
     roofline_s = np.maximum(floor_memory_s, floor_compute_s * heads * queries / (tiles * ROW_TILE)) * kv / effective
     return np.asarray(np.maximum(fitted_s, roofline_s))

@@ -10,6 +10,8 @@ from hw_profiles.curves.all_to_all import LowLatencyCurve, NormalCurve, low_late
 from hw_profiles.curves.base import Chip, FloatArray
 from hw_profiles.fits.bounded import Free, fit_bounded
 
+PUBLISHED_NIC_SHARE = 0.9  # DeepEP README of 2025-02: 43 to 47 GB/s over 50 GB/s NICs
+
 C = TypeVar("C", LowLatencyCurve, NormalCurve)
 LOCAL = {
     "floor_s": Free(low=1e-7, high=1e-4),
@@ -33,6 +35,7 @@ REMOTE = {
     "nic_loss": Free(low=0.0, high=1.0, stiffness=0.1),
 }
 NORMAL_REMOTE = REMOTE | {
+    "nic_share": Free(low=0.2, high=1.0, stiffness=0.3),  # stays at the start where SMs, not the NIC, are the limit
     "forward_bytes_per_s": Free(low=2e8, high=5e10),
     "overlap": Free(low=1.0, high=8.0, stiffness=0.05),
     "log_nic_bytes": Free(low=-1.0, high=1.0, stiffness=0.1),
@@ -64,7 +67,7 @@ def fit_normal(
     """Return the coefficients of `normal_s` that follow the measured `seconds`."""
     start = NormalCurve(
         value_bytes=value_bytes, floor_s=2e-5, choice_s=1e-7, knee_s=5e-6, nvlink_share=0.7, sm_bytes_per_s=1.5e10,
-        sharpness=2.0,
+        sharpness=2.0, nic_share=PUBLISHED_NIC_SHARE,
     )  # fmt: skip
     inputs = (tokens, hidden, rank_copies, node_copies, choices, nodes, sms)
 

@@ -12,6 +12,7 @@ from hw_profiles.curves.base import FloatArray
 
 C = TypeVar("C")
 SIGNIFICANT_DIGITS = 8
+DIFFERENCE = 1e-6  # relative step of the numerical derivatives
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,9 +51,14 @@ def fit_bounded(
         return np.concatenate([np.sign(error) * np.sqrt(loss), held])
 
     solution = least_squares(
-        residuals, pack.start, bounds=(pack.low, pack.high), x_scale=pack.scale, max_nfev=max_steps
+        residuals,
+        pack.start,
+        bounds=(pack.low, pack.high),
+        x_scale=pack.scale,
+        max_nfev=max_steps,
+        diff_step=np.full(len(pack.start), DIFFERENCE),
     )
-    return pack.unpacked(solution.x)  # type: ignore[no-any-return]
+    return pack.unpacked(solution.x, digits=SIGNIFICANT_DIGITS)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,13 +98,16 @@ class _Packing:
         return cls(template=template, names=names, sizes=sizes, is_log=is_log, start=start, low=low, high=high,
                    stiffness=stiffness, scale=scale)  # fmt: skip
 
-    def unpacked(self, theta: FloatArray) -> Any:  # noqa: ANN401 - the type of the template
-        """Return the coefficients that the vector stands for."""
+    def unpacked(self, theta: FloatArray, digits: int = 0) -> Any:  # noqa: ANN401 - the type of the template
+        """Return the coefficients that the vector stands for, to `digits` significant digits.
+
+        0 leaves them exact: rounding would swallow the small steps of the numerical derivatives.
+        """
         values = np.where(self.is_log, np.exp(np.where(self.is_log, theta, 0.0)), theta)
         changes: dict[str, float | tuple[float, ...]] = {}
         position = 0
         for name, size in zip(self.names, self.sizes, strict=True):
-            part = tuple(float(f"{v:.{SIGNIFICANT_DIGITS}g}") for v in values[position : position + size])
+            part = tuple(float(f"{v:.{digits}g}") if digits else float(v) for v in values[position : position + size])
             changes[name] = part if isinstance(getattr(self.template, name), tuple) else part[0]
             position += size
         return replace(self.template, **changes)

@@ -19,17 +19,25 @@ pytestmark = pytest.mark.skipif(
 
 # Median absolute error, points and sites (issue "Costs that agree with silicon").
 BARS = {
-    ("gemm", "bfloat16"): (0.055, 0.08),
-    ("gemm", "fp8_block"): (0.07, 0.10),
-    ("mla_generation_kernel", ""): (0.04, 0.08),
-    ("mla_context_kernel", ""): (0.04, 0.08),
-    ("mla_block", ""): (0.07, 0.07),
-    ("moe_wideep", "deepgemm_contiguous"): (0.08, 0.12),
-    ("moe_wideep", "deepgemm_masked"): (0.05, 0.11),
-    ("moe_wideep", "trtllm_cutlass"): (0.12, 0.12),
-    ("moe_fused", ""): (0.12, 0.15),
-    ("deepep_low_latency", ""): (0.05, 0.08),
-    ("deepep_normal", ""): (0.08, 0.08),
+    ("gemm", "bfloat16"): (0.043, 0.065),
+    ("gemm", "fp8_block"): (0.073, 0.095),
+    ("mla_generation_kernel", ""): (0.03, 0.05),
+    ("mla_context_kernel", ""): (0.03, 0.03),
+    ("mla_block", ""): (0.06, 0.05),
+    ("moe_wideep", "deepgemm_contiguous"): (0.035, 0.03),
+    ("moe_wideep", "deepgemm_masked"): (0.045, 0.05),
+    ("moe_wideep", "trtllm_cutlass"): (0.085, 0.05),
+    ("moe_fused", ""): (0.07, 0.08),
+    ("deepep_low_latency", ""): (0.03, 0.025),
+    ("deepep_normal", ""): (0.035, 0.055),
+}
+POINT_BARS = {  # tables whose sites are too few to hold one out
+    ("collectives", "nccl|all_gather"): 0.06,
+    ("collectives", "nccl|all_reduce"): 0.055,
+    ("collectives", "nccl|alltoall"): 0.085,
+    ("collectives", "nccl|reduce_scatter"): 0.065,
+    ("collectives", "sglang"): 0.05,
+    ("collectives", "trtllm_custom"): 0.035,
 }
 
 
@@ -46,8 +54,14 @@ def test_held_out_rows_are_met(rows, table, group):
     assert mine[mine["split"] == "site"]["median"].max() <= sites
 
 
+@pytest.mark.parametrize(("table", "group"), POINT_BARS, ids="-".join)
+def test_held_out_points_are_met(rows, table, group):
+    mine = rows[(rows["table"] == table) & rows["group"].str.startswith(group) & (rows["split"] == "point")]
+    assert mine["median"].max() <= POINT_BARS[table, group]
+
+
 def test_plain_interpolation_is_worse_for_most_groups(rows):
-    assert (rows["median"] < rows["baseline_median"]).mean() > 0.6
+    assert (rows["median"] < rows["baseline_median"]).mean() > 0.75
 
 
 def test_a_gpu_never_measured_is_predicted_from_its_datasheet():

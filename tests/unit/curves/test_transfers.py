@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from hw_profiles.curves.all_to_all import LowLatencyCurve, NormalCurve, distinct_groups, low_latency_s, normal_s
 from hw_profiles.curves.interference import Interference, gemm_rate_share
-from hw_profiles.curves.pipe import pipe_s
+from hw_profiles.curves.pipe import STEPS, PipeCurve, pipe_s
 from hw_profiles.fits.interference import fit_interference
 from hw_profiles.fits.pipe import fit_pipe
 
@@ -55,6 +55,21 @@ def test_the_pipe_estimator_recovers_latency_and_rate():
     seconds = 5e-6 + 1e-6 * np.log2(ranks) + n_bytes / (0.8 * 450e9)
     curve = fit_pipe(n_bytes, ranks, seconds, link_bytes_per_s=450e9)
     assert pipe_s(n_bytes, ranks, link_bytes_per_s=450e9, curve=curve) == pytest.approx(seconds, rel=0.03)
+
+
+@given(
+    n_bytes=st.floats(1.0, 1e9), more=st.floats(1.0, 1e8), ranks=st.sampled_from([2.0, 8.0, 64.0]),
+    steps=st.lists(st.floats(-3.0, 3.0), min_size=STEPS, max_size=STEPS),
+)  # fmt: skip
+@settings(max_examples=100, deadline=None)
+def test_more_bytes_never_take_less_time_whatever_the_protocols(n_bytes, more, ranks, steps):
+    curve = PipeCurve(
+        floor_s=5e-6, rank_s=1e-6, step_s=1e-7, share=0.7, growth=0.2, share_steps=tuple(steps),
+        growth_steps=tuple(steps),
+    )  # fmt: skip
+    less_s, more_s = (pipe_s(x, ranks, link_bytes_per_s=450e9, curve=curve) for x in (n_bytes, n_bytes + more))
+    assert more_s >= less_s * (1 - 1e-12)
+    assert less_s >= n_bytes / 450e9
 
 
 def test_interference_is_the_share_of_the_stand_alone_rate():
