@@ -15,7 +15,9 @@ _MS_PER_S = 1e3
 _BYTES_PER_GB = 1e9
 _BREAKDOWN_ROWS = (("busy", "busy_s"), ("exposed", "exposed_s"), ("critical path", "critical_s"))
 _OTHER_COLOUR = "#8A9BA8"
-_MEMORY_COLOURS = ("#0072B2", "#56B4E9", "#009E73", "#7FD1B5", "#E69F00", "#A9B4BC", "#3B4A8C", "#C7522A")
+_MEMORY_COLOURS = (
+    "#0072B2", "#56B4E9", "#009E73", "#7FD1B5", "#E69F00", "#A9B4BC", "#3B4A8C", "#C7522A", "#CC79A7", "#F0E442",
+)  # fmt: skip
 
 
 def breakdown_figure(answer: Answer) -> go.Figure:
