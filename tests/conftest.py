@@ -1,12 +1,16 @@
 """The toy machine and the toy model that tests of every room share; builders and numbers stand in tests/toy.py."""
 
 import os
+import sys
 
 import pytest
 import toy
+from front_door import Said
 from hypothesis import settings
 
+import longsim as door
 from hw_profiles.schema import HardwareProfile
+from simulator import console
 from simulator.resources import Capacities
 from workloads.batch import Batch
 from workloads.layout import Layout
@@ -54,3 +58,19 @@ def toy_step(toy_model: ModelSpec) -> StepSpec:
         layout=Layout(ep=2),
         batch=Batch(sequences_per_gpu=8, context_tokens=16),
     )
+
+
+@pytest.fixture
+def longsim(capsys, monkeypatch):
+    """The command line in this process."""
+    monkeypatch.setattr(console.out, "_width", 160)  # whatever the terminal of whoever runs the tests
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["longsim", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ending:
+            door.main()
+        said = capsys.readouterr()
+        assert "Traceback" not in said.out + said.err
+        return Said(code=ending.value.code or 0, out=said.out, err=said.err)
+
+    return run

@@ -1,49 +1,14 @@
-"""The command line, in this process (`longsim`) or in one of its own (`spawn`)."""
+"""The command line in processes of its own; in this process it is the `longsim` of every test."""
 
-import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-import longsim as front_door
-from simulator import console
+from front_door import Said
 
 ROOT = Path(__file__).parents[3]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Said:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self):
-        """The one JSON document on stdout; an error if there is anything else."""
-        return json.loads(self.out)
-
-    @property
-    def faults(self):
-        return self.err.strip().splitlines()
-
-
-@pytest.fixture
-def longsim(capsys, monkeypatch):
-    monkeypatch.setattr(console.out, "_width", 160)  # whatever the terminal of whoever runs the tests
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["longsim", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ending:
-            front_door.main()
-        said = capsys.readouterr()
-        assert "Traceback" not in said.out + said.err
-        return Said(code=ending.value.code or 0, out=said.out, err=said.err)
-
-    return run
 
 
 @pytest.fixture
