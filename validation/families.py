@@ -1,6 +1,6 @@
 """Which curve explains which published table: how rows become a curve's arguments, for fitting and for judging."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,8 +41,3 @@ def only(rows: Rows, column: str) -> str:
 def precision_of(name: str) -> str:
     """Return our word for a table's number format."""
     return {"bfloat16": "bf16"}.get(name, name)
-
-
-def by_name(families: Sequence[Family]) -> Mapping[str, Family]:
-    """Return the families by the stem of their table's file name."""
-    return {family.name: family for family in families}

@@ -83,24 +83,6 @@ def judge_transfer(data_dir: Path, families: Sequence[Family] = FAMILIES) -> pd.
     return pd.DataFrame(rows)
 
 
-def worst_rows(data_dir: Path, n_rows: int = 20, families: Sequence[Family] = FAMILIES) -> pd.DataFrame:
-    """Return the held-out rows with the largest errors: their own columns, `predicted_s` and `error`."""
-    parts = []
-    for family in families:
-        path = find_table(data_dir, family.table.file)
-        for group in groups_of(family, path) if path else ():
-            rows = sound(group.rows)
-            train, held = rows[rows["split"] == "train"], rows[rows["split"] != "train"]
-            if len(train) < FEWEST_ROWS or held.empty:
-                continue
-            error = np.exp(log_errors(group, held, fit_group(group, train))) - 1.0
-            shape = held[list(family.axes)].astype(str).agg(",".join, axis=1)
-            parts.append(pd.DataFrame({"table": family.name, "machine": group.machine, "group": group.name,
-                                       "shape": shape, "seconds": held["seconds"], "error": error}))  # fmt: skip
-    worst = pd.concat(parts, ignore_index=True)
-    return worst.reindex(worst["error"].abs().sort_values(ascending=False).index).head(n_rows)
-
-
 def _judged(group: Group, fitted: Mapping[str, Any] | None, *, rotate: bool) -> Iterator[dict[str, Any]]:
     """Rows of one group's judgement."""
     rows = sound(group.rows)

@@ -86,7 +86,7 @@ def _ep8_bytes(frame: Rows) -> Rows:
 EP8_SHAPE = ["hidden", "topk", "experts", "tokens_per_rank"]
 
 
-def _pipe_family(name: str, table: Table, ranks: str, axes: list[str], *, is_nvlink: bool = True) -> Family:
+def _pipe_family(name: str, table: Table, ranks: str, axes: list[str]) -> Family:
     """A family whose rows carry `bytes` per rank and go through one NVLink pipe."""
 
     def fit(rows: Rows, chip: Chip) -> PipeCurve:

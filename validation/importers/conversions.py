@@ -79,7 +79,6 @@ def _one_dtype(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 WIDE = {"topk": "topk", "num_tokens": "global_tokens"} | SHAPE_OF_EXPERTS
-BLOCK = {"sglang": {"kernel": "flashinfer"}, "trtllm": {"kernel": "trtllm"}}
 CONVERSIONS = (
     Conversion(
         name="gemm", backends=("sglang", "trtllm", "vllm"), family=GEMM, rename={"gemm_dtype": "dtype"}, siblings=True,
