@@ -8,7 +8,7 @@ import io
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from hw_profiles.faults import Fault, InputFaults
 TABLE_FILE, META_FILE = "measurements.csv", "meta.json"
 COLUMNS = (
     "suite", "kernel", "op", "shape", "dtype", "device", "flops", "moved_bytes",
-    "median_s", "spread", "n_repeats", "n_rounds", "marked",
+    "median_s", "spread", "n_repeats", "n_rounds", "marked", "outcome",
 )  # fmt: skip
+OLD_COLUMNS = COLUMNS[:-1]  # of tables written before outcomes were kept
 
 Key = tuple[str, str, str, str, str]
 Shape = Mapping[str, int | float | str]
@@ -30,6 +31,7 @@ class Measurement:
 
     `flops` and `moved_bytes` are the amounts of one call, None where nobody counted them. `spread`: interquartile range
     over median of `n_repeats` samples, the steadiest of `n_rounds` rounds. `marked`: why the row is in doubt, or empty.
+    `outcome`: what came out besides the time and is no part of the key, such as the rows that were dispatched.
     """
 
     suite: str
@@ -45,6 +47,7 @@ class Measurement:
     flops: float | None = None
     moved_bytes: float | None = None
     marked: str = ""
+    outcome: Shape = field(default_factory=dict)
 
     @property
     def key(self) -> Key:
@@ -60,6 +63,8 @@ def shape_text(shape: Shape) -> str:
 def read_measurements(folder: Path) -> list[Measurement]:
     """Return the rows of `folder`, none where it has no table; a last line cut off by a crash is left out.
 
+    Of rows with one key only the last counts, in the place of the first: a group that is timed by turns is measured
+    again as a whole where a run was killed inside it. A table without outcomes reads as one whose outcomes are empty.
     Raises InputFaults that name every line which is no measurement.
     """
     path = folder / TABLE_FILE
@@ -67,7 +72,7 @@ def read_measurements(folder: Path) -> list[Measurement]:
     if not text:
         return []
     reader = csv.DictReader(io.StringIO(text))
-    if tuple(reader.fieldnames or ()) != COLUMNS:
+    if tuple(reader.fieldnames or ()) not in {COLUMNS, OLD_COLUMNS}:
         raise InputFaults([_fault(path, 1, f"the columns {reader.fieldnames}", ", ".join(COLUMNS))])
     rows, faults = [], []
     for line, record in enumerate(reader, start=2):
@@ -77,12 +82,16 @@ def read_measurements(folder: Path) -> list[Measurement]:
             faults.append(_fault(path, line, str(error), "a row as longsim measure writes it"))
     if faults:
         raise InputFaults(faults)
-    return rows
+    return list({row.key: row for row in rows}.values())
 
 
 def append_measurement(folder: Path, row: Measurement) -> None:
-    """Add `row` on disk before returning; what cannot be written whole is taken back and the OSError raised."""
+    """Add `row` on disk before returning; what cannot be written whole is taken back and the OSError raised.
+
+    A table without outcomes is given that column first.
+    """
     path = folder / TABLE_FILE
+    _widen(folder)
     with path.open("ab") as file:
         end = _cut_torn_line(path)
         try:
@@ -114,7 +123,7 @@ def write_meta(folder: Path, meta: Mapping[str, Any]) -> None:
 
 
 def _to_record(row: Measurement) -> tuple[object, ...]:
-    fields = vars(row) | {"shape": shape_text(row.shape)}
+    fields = vars(row) | {"shape": shape_text(row.shape), "outcome": shape_text(row.outcome)}
     return tuple("" if fields[column] is None else fields[column] for column in COLUMNS)
 
 
@@ -124,6 +133,7 @@ def _from_record(record: Mapping[str, str]) -> Measurement:
         dtype=record["dtype"], device=record["device"], median_s=float(record["median_s"]),
         spread=float(record["spread"]), n_repeats=int(record["n_repeats"]), n_rounds=int(record["n_rounds"]),
         flops=_amount(record["flops"]), moved_bytes=_amount(record["moved_bytes"]), marked=record["marked"],
+        outcome=json.loads(record.get("outcome", "{}")),
     )  # fmt: skip
 
 
@@ -137,6 +147,20 @@ def _line(values: tuple[object, ...]) -> bytes:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerow(values)
     return text.getvalue().encode("utf-8")
+
+
+def _widen(folder: Path) -> None:
+    """Rewrite a table of OLD_COLUMNS with all columns, whole or not at all."""
+    path = folder / TABLE_FILE
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        is_old = file.readline() == _line(OLD_COLUMNS)
+    if is_old:
+        rows = read_measurements(folder)
+        draft = path.with_suffix(".part")
+        draft.write_bytes(_line(COLUMNS) + b"".join(_line(_to_record(row)) for row in rows))
+        draft.replace(path)
 
 
 def _whole_lines(content: bytes) -> bytes:

@@ -10,6 +10,7 @@ from hw_profiles.faults import InputFaults
 from validation.measurements import (
     COLUMNS,
     META_FILE,
+    OLD_COLUMNS,
     TABLE_FILE,
     Measurement,
     append_measurement,
@@ -22,13 +23,34 @@ ROW = Measurement(
     suite="quick", kernel="gemm", op="attention.q_a", shape={"m": 8, "n": 96, "k": 384}, dtype="fp32",
     device='Chip "X", 2 cores', median_s=1.25e-5, spread=0.03, n_repeats=20, n_rounds=2, flops=589_824.0,
 )  # fmt: skip
-OTHER = replace(ROW, op="copy", shape={"bytes": 65536}, flops=None, moved_bytes=131072.0, marked="spread 0.2 above 0.1")
+OTHER = replace(ROW, op="copy", shape={"bytes": 65536}, flops=None, moved_bytes=131072.0, marked="spread 0.2 above 0.1",
+                outcome={"rows": 7, "most": 4})  # fmt: skip
+OLD_TABLE = ",".join(OLD_COLUMNS) + "\nlayers,layer,scmoe_layer,{},fp32,Chip,,,2.0,0.01,20,1,\n"
 
 
 def test_rows_come_back_as_they_were_written(tmp_path):
     append_measurement(tmp_path, ROW)
     append_measurement(tmp_path, OTHER)
     assert read_measurements(tmp_path) == [ROW, OTHER]
+
+
+def test_of_two_rows_of_one_thing_the_later_counts(tmp_path):
+    again = replace(ROW, median_s=2.5e-5)
+    for row in (ROW, OTHER, again):
+        append_measurement(tmp_path, row)
+    assert read_measurements(tmp_path) == [again, OTHER]
+
+
+def test_a_table_without_outcomes_still_reads_and_goes_on(tmp_path):
+    (tmp_path / TABLE_FILE).write_text(OLD_TABLE)
+    (old,) = read_measurements(tmp_path)
+    assert (old.median_s, old.outcome) == (2.0, {})
+    append_measurement(tmp_path, OTHER)
+    assert read_measurements(tmp_path) == [old, OTHER]
+
+
+def test_what_came_out_is_no_part_of_what_was_measured():
+    assert replace(ROW, outcome={"rows": 1}).key == ROW.key
 
 
 def test_a_folder_without_a_table_has_no_rows(tmp_path):
