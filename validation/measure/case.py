@@ -25,6 +25,7 @@ from workloads.layers.weights import initialise
 from workloads.model import ModelSpec
 
 Module = TypeVar("Module", bound=nn.Module)
+Outcome = Mapping[str, int | float | str]
 
 DTYPES: Mapping[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 COLD_BYTES = 1 << 27  # read between two uses of a weight: 2.5 times the L2 of an H100 (50 MB)
@@ -49,7 +50,8 @@ class Sizes:
 class Case:
     """One thing to time: `make` prepares it and returns the work; the rest is what a row of the table says of it.
 
-    Neighbours of the same `together`, unless it is empty, are timed by turns.
+    Neighbours of the same `together`, unless it is empty, are timed by turns. `outcome` tells, after the timing and
+    outside of it, what the row holds besides its time; between ranks it is called on all of them.
     """
 
     kernel: str
@@ -60,6 +62,7 @@ class Case:
     flops: float | None = None
     moved_bytes: float | None = None
     together: str = ""
+    outcome: Callable[[], Outcome] = dict
 
 
 @dataclass(frozen=True, kw_only=True)

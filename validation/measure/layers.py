@@ -1,22 +1,27 @@
-"""Cases of whole ScMoE layers, in decode and prefill, in any order of their parts.
+"""Cases of whole ScMoE layers, in decode and prefill, with and without zero-computation experts, in any order of parts.
 
-B sequences, S new positions, C positions in context, D hidden, X width of a cache entry.
+B sequences, S new positions, C positions in context, D hidden, N routed experts, R ranks, X width of a cache entry.
 """
 
 from collections.abc import Iterator, Mapping
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
 
-from validation.measure.case import Case, Lab
+from validation.measure.case import Case, Lab, Outcome
+from validation.measure.ranks import Ranks
 from validation.measure.timing import Work
 from workloads.layers.block import Context, ScMoEBlock
 from workloads.layers.cache import LatentCache
 from workloads.layers.checks import check_latent_attention
 from workloads.layers.exchange import Exchange
+from workloads.layers.moe import Dispatched
 from workloads.layers.overlap import RunBlock, in_turn
 from workloads.layers.rope import Rotation
+from workloads.layers.settings import Policy
+from workloads.model import ModelSpec
 
 IN_TURN: Mapping[str, RunBlock] = {"in_turn": in_turn}
 
@@ -35,32 +40,111 @@ class SteadyCache(LatentCache):
         return super().append(attention, entries_BSX)
 
 
-def layer_cases(lab: Lab, orders: Mapping[str, RunBlock] = IN_TURN, exchange: Exchange | None = None) -> Iterator[Case]:
-    """Yield decode steps over batch × context and prefills over prompts, each in every one of `orders`.
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One batch: sequences, new positions of each, positions in context of each (the new ones included)."""
 
-    All share one layer, made for the first case. `exchange`: how rows travel; default, all experts are here.
+    n_sequences: int
+    n_new: int
+    n_context: int
+
+    @property
+    def shape(self) -> dict[str, int]:
+        """The part of a row's shape that is the batch."""
+        return {"batch": self.n_sequences, "new": self.n_new, "context": self.n_context}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """One layer of `lab`'s model under a policy for zero-computation experts, made when first needed, then kept.
+
+    "skip" is the model as it is; "none" the same model without zero-computation experts, so that all K choices of a
+    token are FFN experts. `exchange`: how rows travel; None where all experts are here.
     """
-    layers: list[ScMoEBlock] = []
 
-    def block() -> ScMoEBlock:
-        if not layers:
-            layers.append(lab.place(lambda: ScMoEBlock(lab.spec, lab.settings, exchange=exchange)))
-        return layers[0]
+    lab: Lab
+    zero: Policy
+    exchange: Exchange | None = None
 
-    def make(order: str, n_sequences: int, n_new: int, n_context: int) -> Work:
-        x_BSD = lab.random(n_sequences, n_new, lab.spec.hidden)
-        return partial(orders[order], block(), x_BSD, _context(lab, x_BSD, n_context))
+    @cached_property
+    def block(self) -> ScMoEBlock:
+        """The layer's module."""
+        settings = replace(self.lab.settings, zero_experts=self.zero)
+        return self.lab.place(lambda: ScMoEBlock(self._spec, settings, exchange=self.exchange))
 
-    n_ranks = exchange.n_ranks if exchange else 1
-    points = [(b, 1, c) for b in lab.sizes.batches for c in lab.sizes.contexts]
-    points += [(1, s, s) for s in lab.sizes.prompts]
-    for n_sequences, n_new, n_context in points:
-        for order in orders:
-            yield Case(
-                kernel="layer", op="scmoe_layer", dtype=lab.dtype,
-                shape={"batch": n_sequences, "new": n_new, "context": n_context, "ranks": n_ranks, "order": order},
-                make=partial(make, order, n_sequences, n_new, n_context), together=f"{n_sequences} {n_new} {n_context}",
-            )  # fmt: skip
+    @property
+    def _spec(self) -> ModelSpec:
+        moe = self.lab.spec.moe
+        if self.zero == "none":
+            moe = replace(moe, n_zero_experts=0, mean_ffn_experts=float(moe.top_k))
+        return replace(self.lab.spec, moe=moe)
+
+    def inputs(self, point: Point) -> tuple[Tensor, Context]:
+        """Return the new positions [B, S, D] of a batch and where they stand."""
+        x_BSD = self.lab.random(point.n_sequences, point.n_new, self.lab.spec.hidden)
+        return x_BSD, _context(self.lab, x_BSD, point.n_context)
+
+    def work(self, run: RunBlock, point: Point) -> Work:
+        """Return one forward pass of the layer, its parts in the order of `run`."""
+        return partial(run, self.block, *self.inputs(point))
+
+    def dispatched(self, point: Point) -> Dispatched:
+        """Return what one more forward pass dispatched."""
+        seen: list[Dispatched] = []
+        dispatch = self.block.moe.dispatch
+
+        def watched(x_TD: Tensor) -> Dispatched:
+            seen.append(dispatch(x_TD))
+            return seen[-1]
+
+        self.block.moe.dispatch = watched  # type: ignore[method-assign]
+        try:
+            self.work(in_turn, point)()
+        finally:
+            del self.block.moe.dispatch
+        return seen[0]
+
+
+def layer_cases(
+    lab: Lab, orders: Mapping[str, RunBlock] = IN_TURN, exchange: Exchange | None = None, ranks: Ranks | None = None
+) -> Iterator[Case]:
+    """Yield decode steps over batch × context and prefills over prompts, each in every one of `orders`, with and
+    without zero-computation experts, all of one batch by turns."""
+    ranks = ranks or Ranks()
+    layers = {zero: Layer(lab=lab, zero=zero, exchange=exchange) for zero in policies(lab.spec)}
+    for point in points(lab):
+        for zero, layer in layers.items():
+            for order, run in orders.items():
+                yield Case(
+                    kernel="layer", op="scmoe_layer", dtype=lab.dtype,
+                    shape={**point.shape, "ranks": ranks.n_ranks, "order": order, "zero": zero},
+                    make=partial(layer.work, run, point), outcome=partial(_sent_and_computed, layer, point, ranks),
+                    together=f"{point}",
+                )  # fmt: skip
+
+
+def policies(spec: ModelSpec) -> list[Policy]:
+    """Return the policies for zero-computation experts to measure: with and without, where the model has them."""
+    return ["skip", "none"] if spec.moe.n_zero_experts else ["none"]
+
+
+def points(lab: Lab) -> Iterator[Point]:
+    """Yield the batches of a suite's sizes: decode over batch × context, then prefills of one prompt."""
+    for batch in lab.sizes.batches:
+        yield from (Point(n_sequences=batch, n_new=1, n_context=context) for context in lab.sizes.contexts)
+    yield from (Point(n_sequences=1, n_new=prompt, n_context=prompt) for prompt in lab.sizes.prompts)
+
+
+def _sent_and_computed(layer: Layer, point: Point, ranks: Ranks) -> Outcome:
+    """Return `rows` that the first rank's tokens sent, `most` rows that a rank computed, and `active`: the experts,
+    on all ranks together, that had a row at all."""
+    load_N: list[int] = layer.dispatched(point).order.load_N.tolist()
+    loads_RN = torch.tensor(ranks.all_of(load_N))
+    total_N = loads_RN.sum(0)
+    computed_R = total_N.view(ranks.n_ranks, -1).sum(1)
+    return {
+        "rows": int(loads_RN[0].sum()), "most": int(computed_R.max()), "active": int((total_N > 0).sum()),
+    }  # fmt: skip
 
 
 def _context(lab: Lab, x_BSD: Tensor, n_context: int) -> Context:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -37,6 +37,14 @@ class Ranks:
         box = [value]
         dist.broadcast_object_list(box, src=0)
         return box[0]
+
+    def all_of(self, value: Value) -> list[Value]:
+        """Return every rank's `value`, on every rank, in the order of ranks."""
+        if self.n_ranks == 1:
+            return [value]
+        values: list[Value | None] = [None] * self.n_ranks
+        dist.all_gather_object(values, value)
+        return cast("list[Value]", values)
 
     def stopwatch(self, own: Stopwatch, device: torch.device) -> Stopwatch:
         """Return a stopwatch that starts all ranks together and tells every one the seconds of the slowest."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from validation.measure.case import Case
+from validation.measure.case import Case, Outcome
 from validation.measure.timing import Rule, Stopwatch, Timing, time_by_turns
 from validation.measurements import Key, Measurement, append_measurement, shape_text
 
@@ -32,15 +32,19 @@ class Bench:
 
 
 def measure_cases(bench: Bench, cases: Sequence[Case], done: Collection[Key]) -> list[str]:
-    """Measure those of `cases` that are not `done`; return what was skipped and why, a line each."""
-    left = [case for case in cases if key_of(bench, case) not in done]
+    """Measure those of `cases` that are not `done`; return what was skipped and why, a line each.
+
+    A group that is timed by turns is done when all of it is: else the whole group is measured again, so that ratios
+    within it always come from interleaved repeats.
+    """
+    left = [case for group in groups(cases) if not _is_done(bench, group, done) for case in group]
     if len(left) < len(cases):
         bench.say(f"{len(cases) - len(left)} of {len(cases)} measured before")
     started_s, watched_s, number = bench.now(), -math.inf, 0
     skipped: list[str] = []
     for group in groups(left):
         try:
-            timings = _time(bench, group)
+            timings, outcomes = _time(bench, group)
         except torch.OutOfMemoryError:
             skipped += [f"{_words(case)}: out of memory" for case in group]
             number += len(group)
@@ -49,9 +53,9 @@ def measure_cases(bench: Bench, cases: Sequence[Case], done: Collection[Key]) ->
         slowed = ""
         if bench.now() - watched_s >= WATCH_EVERY_S:
             watched_s, slowed = bench.now(), bench.slowed_by()
-        for case, timing in zip(group, timings, strict=True):
+        for case, timing, outcome in zip(group, timings, outcomes, strict=True):
             number += 1
-            row = row_of(bench, case, timing, slowed)
+            row = row_of(bench, case, timing, outcome, slowed)
             if bench.folder is not None:
                 append_measurement(bench.folder, row)
             left_s = (bench.now() - started_s) / number * (len(left) - number)
@@ -73,13 +77,14 @@ def key_of(bench: Bench, case: Case) -> Key:
     return (bench.suite, case.op, shape_text(case.shape), case.dtype, bench.device)
 
 
-def row_of(bench: Bench, case: Case, timing: Timing, slowed: str) -> Measurement:
+def row_of(bench: Bench, case: Case, timing: Timing, outcome: Outcome, slowed: str) -> Measurement:
     """Return the row of the table."""
     marks = [timing.marked, f"slowed by {slowed}" if slowed else ""]
     return Measurement(
         suite=bench.suite, kernel=case.kernel, op=case.op, shape=case.shape, dtype=case.dtype, device=bench.device,
         flops=case.flops, moved_bytes=case.moved_bytes, median_s=timing.median_s, spread=timing.spread,
         n_repeats=timing.n_repeats, n_rounds=timing.n_rounds, marked="; ".join(mark for mark in marks if mark),
+        outcome=outcome,
     )  # fmt: skip
 
 
@@ -89,9 +94,14 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def _time(bench: Bench, group: Sequence[Case]) -> list[Timing]:
+def _is_done(bench: Bench, group: Sequence[Case], done: Collection[Key]) -> bool:
+    return all(key_of(bench, case) in done for case in group)
+
+
+def _time(bench: Bench, group: Sequence[Case]) -> tuple[list[Timing], list[Outcome]]:
     with torch.inference_mode():
-        return time_by_turns([case.make() for case in group], bench.stopwatch, bench.rule)
+        timings = time_by_turns([case.make() for case in group], bench.stopwatch, bench.rule)
+        return timings, [case.outcome() for case in group]
 
 
 def _words(case: Case) -> str:

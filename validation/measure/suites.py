@@ -16,7 +16,7 @@ from workloads.layers.all_to_all import AllToAllExchange
 from workloads.layers.overlap import RunBlock, in_turn, single_batch_overlap, two_streams
 
 QUICK = Sizes(
-    tokens=(8, 64, 256), batches=(4, 16), contexts=(256, 1024), prompts=(128,), tokens_per_expert=(2, 16),
+    tokens=(8, 64, 256), batches=(4, 16), contexts=(256, 1024), prompts=(64, 128, 256), tokens_per_expert=(2, 16),
     copy_bytes=(1 << 16, 1 << 20, 1 << 25), message_bytes=(1 << 10, 1 << 16, 1 << 22),
 )  # fmt: skip
 FULL_CPU = Sizes(
@@ -67,7 +67,7 @@ def _overlap(lab: Lab, ranks: Ranks) -> Iterator[Case]:
         "sbo": single_batch_overlap,
         "two_stream": two_streams(lab.lane),
     }
-    yield from layer_cases(lab, orders, AllToAllExchange() if ranks.n_ranks > 1 else None)
+    yield from layer_cases(lab, orders, AllToAllExchange() if ranks.n_ranks > 1 else None, ranks)
 
 
 def _check_scmoe(lab: Lab) -> None:

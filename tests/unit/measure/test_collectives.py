@@ -73,7 +73,14 @@ def test_every_collective_is_measured_between_two_ranks(tmp_path):
 def test_orders_of_a_layer_are_measured_with_real_all_to_alls(tmp_path):
     code, said = two_ranks(tmp_path, "--suite", "overlap")
     assert code == 0, said
-    assert [row.shape["order"] for row in read_measurements(tmp_path)] == ["in_turn", "sbo", "two_stream"]
+    rows = read_measurements(tmp_path)
+    assert [row.shape["order"] for row in rows] == ["in_turn", "sbo", "two_stream"] * 2
+    (rows_sent,) = {row.outcome["rows"] for row in rows if row.shape["zero"] == "none"}
+    assert rows_sent == 2 * 3  # a rank's tokens times choices
+    for row in rows:
+        assert row.outcome["rows"] <= 6
+        assert 1 <= row.outcome["most"] <= 12
+        assert 1 <= row.outcome["active"] <= 8
 
 
 @pytest.mark.parametrize("fail", ["vanish", "hang"])

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="measuring needs torch")
 
 from validation.measure import runner
 from validation.measure.command import Options, measure
-from validation.measurements import append_measurement, read_measurements, read_meta
+from validation.measurements import TABLE_FILE, append_measurement, read_measurements, read_meta
 
 torch.set_num_threads(1)
 ROOT = Path(__file__).parents[3]
@@ -42,8 +42,8 @@ def test_a_suite_ends_as_a_table_with_its_environment(tmp_path):
 @pytest.mark.usefixtures("small")
 def test_progress_tells_what_was_measured_and_the_time_left(tmp_path):
     _, words = measured(tmp_path)
-    assert words[0].startswith("[1/2] scmoe_layer batch=2 new=1 context=8 ranks=1 order=in_turn fp32: ")
-    assert words[1].endswith("; 0 s left")
+    assert words[0].startswith("[1/4] scmoe_layer batch=2 new=1 context=8 ranks=1 order=in_turn zero=skip fp32: ")
+    assert words[3].endswith("; 0 s left")
 
 
 @pytest.mark.usefixtures("small")
@@ -51,7 +51,7 @@ def test_a_finished_table_is_not_measured_again(tmp_path):
     measured(tmp_path)
     rows = read_measurements(tmp_path)
     code, words = measured(tmp_path)
-    assert (code, words[0]) == (0, "2 of 2 measured before")
+    assert (code, words[0]) == (0, "4 of 4 measured before")
     assert read_measurements(tmp_path) == rows
     assert len(read_meta(tmp_path)["runs"]) == 2
 
@@ -72,10 +72,35 @@ def test_what_was_measured_before_the_end_is_kept_and_continued(tmp_path, monkey
         patch.setattr(runner, "append_measurement", fail_at_the_second)
         assert measured(tmp_path)[0] == code
         assert measured(tmp_path)[1][-1] == said.format(out=tmp_path)
-    first = read_measurements(tmp_path)
     assert measured(tmp_path)[0] == 0
-    assert read_measurements(tmp_path)[:1] == first
-    assert len(read_measurements(tmp_path)) == 2
+    assert len(read_measurements(tmp_path)) == 4
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("n_kept", [1, 2, 3])
+def test_a_group_cut_in_two_is_measured_again_whole(tmp_path, n_kept):
+    """Four rows: a decode and a prefill, each with and without zero-computation experts, by turns."""
+    measured(tmp_path)
+    table = tmp_path / TABLE_FILE
+    table.write_bytes(b"".join(table.read_bytes().splitlines(keepends=True)[: 1 + n_kept]))
+    _, words = measured(tmp_path)
+    assert [word.partition("]")[0] for word in words if word.startswith("[")] == (
+        ["[1/4", "[2/4", "[3/4", "[4/4"] if n_kept == 1 else ["[1/2", "[2/2"]
+    )
+    assert len(read_measurements(tmp_path)) == 4
+
+
+@pytest.mark.usefixtures("small")
+def test_a_layer_tells_how_many_rows_it_dispatched(tmp_path):
+    """Three choices per token, each of 8 experts or, under skip, of 4 that send nothing; 2 tokens in decode, 5 in prefill."""
+    measured(tmp_path)
+    outcome = {(row.shape["new"], row.shape["zero"]): row.outcome for row in read_measurements(tmp_path)}
+    assert outcome[1, "none"]["rows"] == outcome[1, "none"]["most"] == 2 * 3
+    assert outcome[5, "none"]["rows"] == 5 * 3
+    for new, tokens in ((1, 2), (5, 5)):
+        skip = outcome[new, "skip"]
+        assert 0 < skip["rows"] == skip["most"] < 3 * tokens
+        assert skip["active"] <= min(8, skip["rows"])
 
 
 @pytest.mark.usefixtures("small")
@@ -107,7 +132,7 @@ def test_a_folder_of_another_model_is_refused(tmp_path):
 def test_orders_of_a_layer_are_measured_side_by_side(tmp_path):
     assert measured(tmp_path, suite="overlap")[0] == 0
     orders = [row.shape["order"] for row in read_measurements(tmp_path)]
-    assert orders == ["in_turn", "sbo", "two_stream"] * 2
+    assert orders == ["in_turn", "sbo", "two_stream"] * 4
 
 
 @pytest.mark.parametrize(("options", "said"), [
@@ -155,7 +180,7 @@ def test_a_bare_node_with_torch_and_numpy_alone_can_measure(tmp_path):
     run = [sys.executable, "-W", "error", "-c", BARE, *words]
     done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
-    assert len(read_measurements(tmp_path)) == 2
+    assert len(read_measurements(tmp_path)) == 4
 
 
 def test_the_front_door_knows_the_command(tmp_path):
