@@ -1,4 +1,4 @@
-"""Cases of multi-head latent attention: projections, absorption, the core in decode and prefill.
+"""Cases of multi-head latent attention: projections, absorption, the core, and what stands between (`latents`).
 
 T tokens, B sequences, S new positions, C positions in context, H heads, A / P head dims without and with rope,
 V value head dim, L key-value latent, X = L + P a cache entry.
@@ -7,9 +7,11 @@ V value head dim, L key-value latent, X = L + P a cache entry.
 from collections.abc import Iterator
 from functools import partial
 
+import torch
 from torch import Tensor, nn
 
-from validation.measure.case import Case, Lab, linear_case
+from validation.measure.case import Case, Lab, cold, linear_case, with_own
+from validation.measure.latents import latent_cases
 from validation.measure.timing import Work
 from workloads.layers.attention_core import attend_causally, attend_latents
 from workloads.model import MlaSpec
@@ -26,6 +28,7 @@ def attention_cases(lab: Lab) -> Iterator[Case]:
         for n_sequences in lab.sizes.batches:
             yield from (_decode(lab, attention, n_sequences, context) for context in lab.sizes.contexts)
         yield from (_prefill(lab, attention, n_new) for n_new in lab.sizes.prompts)
+        yield from latent_cases(lab, attention)
 
 
 def _projections(lab: Lab, attention: MlaSpec, n_tokens: int) -> Iterator[Case]:
@@ -48,13 +51,16 @@ def _projection(lab: Lab, name: str) -> nn.Module:
 def _absorptions(lab: Lab, attention: MlaSpec, n_tokens: int) -> Iterator[Case]:
     """W_k^T q and W_v c of every head: batched products over heads."""
     latent, heads = attention.kv_lora_rank, attention.n_heads
-    for op, width, inner in (
-        ("absorb_query", attention.qk_nope_head_dim, attention.qk_nope_head_dim),
-        ("absorb_value", attention.v_head_dim, latent),
+    nope, head_dim = attention.qk_nope_head_dim, attention.qk_nope_head_dim + attention.qk_rope_head_dim
+    for op, width, inner, stored in (  # the query is a part of its head
+        ("absorb_query", nope, nope, head_dim),
+        ("absorb_value", attention.v_head_dim, latent, latent),
     ):
 
-        def make(op: str = op, inner: int = inner) -> Work:
-            return partial(getattr(lab.mla, op), lab.random(n_tokens, 1, heads, inner))
+        def make(op: str = op, width: int = width, inner: int = inner, stored: int = stored) -> Work:
+            x_T1HX = lab.random(n_tokens, 1, heads, stored)[..., :inner]
+            n_bytes = heads * width * latent * lab.element_bytes
+            return cold(lambda mla: getattr(mla, op)(x_T1HX), lab.mla, n_bytes, partial(with_own, "kv_b"))
 
         moved = heads * (n_tokens * (width + latent) + width * latent) * lab.element_bytes
         yield Case(
@@ -72,7 +78,10 @@ def _decode(lab: Lab, attention: MlaSpec, n_sequences: int, context: int) -> Cas
     def make() -> Work:
         query_BSHX = lab.random(n_sequences, 1, attention.n_heads, entry)
         context_BCX = lab.random(n_sequences, context, entry)
-        return partial(attend_latents, query_BSHX, context_BCX, latent, scale)
+        return cold(
+            lambda read_BCX: attend_latents(query_BSHX, read_BCX, latent, scale),
+            context_BCX, context_BCX.nbytes, torch.clone,
+        )  # fmt: skip
 
     moved = n_sequences * (context * entry + attention.n_heads * (entry + latent)) * lab.element_bytes
     return Case(

@@ -25,6 +25,7 @@ from workloads.layers.weights import initialise
 from workloads.model import ModelSpec
 
 Module = TypeVar("Module", bound=nn.Module)
+Read = TypeVar("Read")
 Outcome = Mapping[str, int | float | str]
 
 DTYPES: Mapping[str, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -129,22 +130,31 @@ class Lab:
         return Lane(self.device)
 
 
-def cold(layer: nn.Module, x_TD: Tensor, weight_bytes: int) -> Work:
-    """Return the work of `layer` on `x_TD`, copies of it taken in turn so that no cache still holds the weights."""
-    n_copies = min(MOST_COPIES, max(1, math.ceil(COLD_BYTES / weight_bytes)))
-    layers = cycle([layer, *(deepcopy(layer) for _ in range(n_copies - 1))])
+def cold(use: Callable[[Read], object], read: Read, n_bytes: float, copy: Callable[[Read], Read] = deepcopy) -> Work:
+    """Return the work that `use` does with `read`, of which it reads `n_bytes`: copies are taken in turn, so that no
+    cache still holds them, as between other layers."""
+    n_copies = min(MOST_COPIES, max(1, math.ceil(COLD_BYTES / n_bytes)))
+    copies = cycle([read, *(copy(read) for _ in range(n_copies - 1))])
 
     def work() -> object:
-        return next(layers)(x_TD)
+        return use(next(copies))
 
     return work
+
+
+def with_own(part: str, module: Module) -> Module:
+    """Return a copy of `module` that shares all weights with it but those of its submodule `part`."""
+    own = {id(weight) for weight in module.get_submodule(part).parameters()}
+    shared = {id(weight): weight for weight in module.parameters() if id(weight) not in own}
+    return deepcopy(module, memo=shared)
 
 
 def linear_case(lab: Lab, op: str, layer: Callable[[], nn.Module], *, m: int, n: int, k: int) -> Case:
     """Return the case of y[m, n] = x[m, k] W[n, k]^T by `layer()`, W read from memory as between other layers."""
 
     def make() -> Work:
-        return cold(layer(), lab.random(m, k), n * k * lab.element_bytes)
+        x_MK = lab.random(m, k)
+        return cold(lambda linear: linear(x_MK), layer(), n * k * lab.element_bytes)
 
     moved = (m * k + n * k + m * n) * lab.element_bytes
     return Case(

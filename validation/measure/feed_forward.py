@@ -1,4 +1,4 @@
-"""Cases of the feed-forward parts: dense FFN, router with top-k, grouped experts, permutations.
+"""Cases of the feed-forward parts: dense FFN, router with top-k, grouped experts, and what moves their rows.
 
 T tokens, D hidden, F width of an expert, G experts held by a rank, M rows.
 """
@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from validation.measure.case import Case, Lab, linear_case
+from validation.measure.case import Case, Lab, cold, linear_case
+from validation.measure.moe import counting_case, moe_cases
 from validation.measure.timing import Work
 from workloads.layers.ffn import swiglu
-from workloads.layers.permute import Permutation, sort_by_expert, unpermute
 
 SKEWS = {"even": 0.0, "zipf": 1.0}  # load of the r-th expert falls as r^-skew
 
@@ -25,7 +25,8 @@ def feed_forward_cases(lab: Lab) -> Iterator[Case]:
     if lab.spec.moe.n_routed_experts:
         for n_tokens in lab.sizes.tokens:
             yield _router(lab, n_tokens)
-            yield from _permutations(lab, n_tokens)
+            yield from moe_cases(lab, n_tokens)
+        yield counting_case(lab)
         for per_expert in lab.sizes.tokens_per_expert:
             yield from (_grouped_experts(lab, per_expert, load) for load in SKEWS)
 
@@ -57,10 +58,15 @@ def _dense_ffn(lab: Lab, n_tokens: int) -> Iterator[Case]:
 def _router(lab: Lab, n_tokens: int) -> Case:
     hidden, moe = lab.spec.hidden, lab.spec.moe
     pool = moe.n_routed_experts + moe.n_zero_experts
+
+    def make() -> Work:
+        x_TD = lab.random(n_tokens, hidden)
+        return cold(lambda router: router(x_TD), lab.router, pool * hidden * lab.element_bytes)
+
     return Case(
         kernel="router", op="router", dtype=lab.dtype,
         shape={"tokens": n_tokens, "hidden": hidden, "pool": pool, "top_k": moe.top_k},
-        make=lambda: partial(lab.router, lab.random(n_tokens, hidden)),
+        make=make,
         flops=2.0 * n_tokens * hidden * pool, moved_bytes=(pool + n_tokens) * hidden * float(lab.element_bytes),
     )  # fmt: skip
 
@@ -71,7 +77,9 @@ def _grouped_experts(lab: Lab, tokens_per_expert: int, load: str) -> Case:
     n_rows, n_active = int(load_G.sum()), int((load_G > 0).sum())
 
     def make() -> Work:
-        return partial(lab.experts, lab.random(n_rows, hidden), torch.from_numpy(load_G).to(lab.device))
+        rows_MD, rows_G = lab.random(n_rows, hidden), torch.from_numpy(load_G).to(lab.device)
+        n_bytes = 3 * n_active * hidden * width * lab.element_bytes
+        return cold(lambda experts: experts(rows_MD, rows_G), lab.experts, n_bytes)
 
     return Case(
         kernel="grouped_gemm", op="experts", dtype=lab.dtype, make=make,
@@ -82,33 +90,3 @@ def _grouped_experts(lab: Lab, tokens_per_expert: int, load: str) -> Case:
         flops=6.0 * n_rows * hidden * width,
         moved_bytes=(3.0 * n_active * hidden * width + 2.0 * n_rows * (hidden + width)) * lab.element_bytes,
     )  # fmt: skip
-
-
-def _permutations(lab: Lab, n_tokens: int) -> Iterator[Case]:
-    """Sorting choices by expert, gathering rows for the dispatch, weighing and adding them up again."""
-    hidden, moe = lab.spec.hidden, lab.spec.moe
-
-    def order() -> Permutation:
-        return sort_by_expert(lab.router(lab.random(n_tokens, hidden)), moe.n_routed_experts, "skip")
-
-    def make_sort() -> Work:
-        return partial(sort_by_expert, lab.router(lab.random(n_tokens, hidden)), moe.n_routed_experts, "skip")
-
-    def make_permute() -> Work:
-        return partial(torch.index_select, lab.random(n_tokens, hidden), 0, order().token_M)
-
-    def make_unpermute() -> Work:
-        rows = order()
-        return partial(unpermute, lab.random(len(rows.token_M), hidden), rows, n_tokens)
-
-    shape = {"tokens": n_tokens, "hidden": hidden, "top_k": moe.top_k}
-    pool = moe.n_routed_experts + moe.n_zero_experts
-    n_rows = n_tokens * moe.top_k * moe.n_routed_experts / pool  # expected under random choice
-    bytes_of = {  # a row is read and written; a weighted sum reads rows and writes tokens
-        "permute": 2.0 * n_rows * hidden * lab.element_bytes,
-        "unpermute": (n_rows + n_tokens) * hidden * lab.element_bytes,
-    }
-    for op, make in (("sort", make_sort), ("permute", make_permute), ("unpermute", make_unpermute)):
-        yield Case(
-            kernel="permute", op=f"moe.{op}", shape=shape, dtype=lab.dtype, make=make, moved_bytes=bytes_of.get(op)
-        )

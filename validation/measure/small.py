@@ -36,6 +36,9 @@ def _over_tokens(lab: Lab, n_tokens: int) -> Iterator[Case]:
     def make_residual() -> Work:
         return partial(torch.add, lab.random(n_tokens, hidden), lab.random(n_tokens, hidden))
 
+    def make_cast() -> Work:
+        return lab.random(n_tokens, hidden).float
+
     def head() -> nn.Linear:
         return lab.place(lambda: nn.Linear(hidden, vocab, bias=False))
 
@@ -44,6 +47,11 @@ def _over_tokens(lab: Lab, n_tokens: int) -> Iterator[Case]:
         kernel="elementwise", op="residual", shape=shape, dtype=lab.dtype, make=make_residual, moved_bytes=1.5 * moved
     )
     yield linear_case(lab, "lm_head", head, m=n_tokens, n=vocab, k=hidden)
+    if lab.dtype != "fp32":  # what norms, router and weighted sums do before they compute
+        wide_bytes = n_tokens * hidden * (lab.element_bytes + 4.0)
+        yield Case(
+            kernel="elementwise", op="cast", shape=shape, dtype=lab.dtype, make=make_cast, moved_bytes=wide_bytes
+        )
 
 
 def _copies(lab: Lab, n_bytes: int) -> Iterator[Case]:

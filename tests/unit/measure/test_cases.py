@@ -34,7 +34,10 @@ def test_quick_holds_every_part_of_the_layer(cases):
         "attention.q_a", "attention.q_b", "attention.kv_a", "attention.kv_b", "attention.o", "attention.absorb_query",
         "attention.absorb_value", "attention.core", "dense_ffn.gate_up", "dense_ffn.down", "dense_ffn.act", "router",
         "experts", "moe.sort", "moe.permute", "moe.unpermute", "norm", "residual", "lm_head", "copy", "launch.eager",
-        "scmoe_layer",
+        "scmoe_layer", "attention.q_norm", "attention.kv_norm", "attention.scale_query", "attention.rope_query",
+        "attention.scale_latent", "attention.rope_key", "attention.pack_entry", "attention.cache_append",
+        "attention.pack_query", "attention.merge_heads", "attention.unpack", "moe.count", "moe.regroup", "moe.ungroup",
+        "moe.identity",
     }  # fmt: skip
 
 
@@ -102,7 +105,7 @@ def test_a_cold_product_reads_other_weights_at_every_call():
     layer = torch.nn.Linear(4, 4)
     seen = []
     torch.nn.Module.register_forward_pre_hook(layer, lambda module, _: seen.append(id(module.weight)))
-    work = cold(layer, torch.zeros(1, 4), COLD_BYTES // 2)
+    work = cold(lambda linear: linear(torch.zeros(1, 4)), layer, COLD_BYTES // 2)
     for _ in range(4):
         work()
     assert len(set(seen)) == 2

@@ -92,7 +92,7 @@ def test_a_group_cut_in_two_is_measured_again_whole(tmp_path, n_kept):
 
 @pytest.mark.usefixtures("small")
 def test_a_layer_tells_how_many_rows_it_dispatched(tmp_path):
-    """Three choices per token, each of 8 experts or, under skip, of 4 that send nothing; 2 tokens in decode, 5 in prefill."""
+    """Three choices per token, of 8 experts and, under skip, of 4 more that send nothing; 2 tokens, then 5."""
     measured(tmp_path)
     outcome = {(row.shape["new"], row.shape["zero"]): row.outcome for row in read_measurements(tmp_path)}
     assert outcome[1, "none"]["rows"] == outcome[1, "none"]["most"] == 2 * 3
