@@ -24,6 +24,7 @@ class Ranks:
 
     rank: int = 0
     n_ranks: int = 1
+    timeout: datetime.timedelta = datetime.timedelta()
 
     @property
     def is_first(self) -> bool:
@@ -45,6 +46,13 @@ class Ranks:
         values: list[Value | None] = [None] * self.n_ranks
         dist.all_gather_object(values, value)
         return cast("list[Value]", values)
+
+    def first(self, n_members: int) -> dist.ProcessGroup | None:
+        """Return the group of the first `n_members` ranks, None for all of them; to be called on every rank."""
+        if n_members == self.n_ranks:
+            return None
+        group: dist.ProcessGroup = dist.new_group(list(range(n_members)), timeout=self.timeout)
+        return group
 
     def stopwatch(self, own: Stopwatch, device: torch.device) -> Stopwatch:
         """Return a stopwatch that starts all ranks together and tells every one the seconds of the slowest."""
@@ -78,6 +86,6 @@ def ranks_of(device: torch.device, timeout_s: float) -> Iterator[Ranks]:
     timeout = datetime.timedelta(seconds=timeout_s)
     dist.init_process_group(backend, store=store, rank=rank, world_size=n_ranks, timeout=timeout)
     try:
-        yield Ranks(rank=dist.get_rank(), n_ranks=dist.get_world_size())
+        yield Ranks(rank=dist.get_rank(), n_ranks=dist.get_world_size(), timeout=timeout)
     finally:
         dist.destroy_process_group()

@@ -90,7 +90,7 @@ def _collectives(lab: Lab, ranks: Ranks) -> Iterator[Case]:
             [Fault(field="--suite", got="'collectives' in one process", allowed="two ranks or more",
                    remedy="start it as: torchrun --nproc-per-node 2 -m validation.measure --suite collectives …")]
         )  # fmt: skip
-    yield from collective_cases(lab)
+    yield from collective_cases(lab, ranks)
 
 
 SUITES: Mapping[str, Callable[[Lab, Ranks], Iterator[Case]]] = {
