@@ -162,7 +162,7 @@ def check_for_missing_precision(scenario: Scenario, profile: HardwareProfile) ->
     for field, (precision, families) in wanted.items():
         tables = [profile.device.peak_flops_per_s, *(getattr(profile.efficiency, family) for family in families)]
         if any(precision not in table for table in tables):
-            allowed = ", ".join(sorted(set.intersection(*(set(table) for table in tables)) & {"bf16", "fp8"}))
+            allowed = ", ".join(sorted(set.intersection(*(set(table) for table in tables)) & {"bf16", "fp8", "fp32"}))
             yield Fault(
                 field=field,
                 got=repr(precision),

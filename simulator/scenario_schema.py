@@ -29,7 +29,8 @@ class RunOptions:
     that an overlapped normal all-to-all holds); `costs`: "fitted" prices kernels by the machine's fitted curves where
     it has them, "roofline" by datasheet and named efficiencies throughout; `interference`: all-to-alls that lose pace
     beside compute by the machine's fitted shares: "normal" kernels, where that was measured, "all", or "off";
-    `backend`: whose kernels to take where the machine has several."""
+    `backend`: whose kernels to take where the machine has several; "torch" runs the project's PyTorch layers op by op,
+    by the curves of a machine that was measured with them."""
 
     launch: Literal["graph", "eager"] = "graph"
     contention: bool = True
@@ -38,7 +39,7 @@ class RunOptions:
     compute_sms: int = 0
     costs: Literal["fitted", "roofline"] = "fitted"
     interference: Literal["normal", "all", "off"] = "normal"
-    backend: Literal["sglang", "trtllm"] = "sglang"
+    backend: Literal["sglang", "trtllm", "torch"] = "sglang"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +109,7 @@ class Scenario:
             precision=self.precision,
             mtp=self.mtp,
             all_to_all=self.all_to_all,
+            kernels="torch" if self.run.backend == "torch" else "fused",
             parts=self.run.parts,
             seed=self.seed,
         )

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Phase = Literal["decode", "prefill"]
-PrecisionName = Literal["bf16", "fp8"]
-PayloadName = Literal["bf16", "fp8", "fp8_bare"]
+PrecisionName = Literal["bf16", "fp8", "fp32"]
+PayloadName = Literal["bf16", "fp8", "fp8_bare", "fp32"]
 ZeroPolicy = Literal["skip", "remap0", "none", "k8"]
 
 
@@ -53,7 +53,7 @@ class Precision:
     """Number formats. `weights`: dense FFN and experts; `attention_weights`: attention projections; `attention`: the
     arithmetic of the attention core; `kv`: the cache; `dispatch`, `combine`: payloads of the two all-to-alls: "fp8"
     travels with a 4-byte scale per 128 values and a 16-byte header (DeepEP, low-latency kernels), "fp8_bare" is one
-    byte per value as closed forms count it."""
+    byte per value as closed forms count it. "fp32" throughout is what the PyTorch layers compute in on a CPU."""
 
     weights: PrecisionName = "fp8"
     attention_weights: PrecisionName = "fp8"

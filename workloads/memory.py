@@ -10,7 +10,7 @@ from workloads.step import StepSpec
 from workloads.zoo import count_parameters, expert_parameters, kv_bytes_per_token
 
 FP8_SCALE_SHARE = 4.0 / (128 * 128)  # one FP32 scale per 128 x 128 weights (DeepSeek-V3, section 3.3.2)
-WEIGHT_BYTES: Mapping[str, float] = {"bf16": 2.0, "fp8": 1.0 + FP8_SCALE_SHARE}
+WEIGHT_BYTES: Mapping[str, float] = {"bf16": 2.0, "fp8": 1.0 + FP8_SCALE_SHARE, "fp32": 4.0}
 ROUTER_WEIGHT_BYTES = 4.0  # the router computes in FP32 (LongCat modeling code)
 NORMAL_BUFFER_BYTES = 1e9  # DeepEP's suggested NVLink plus RDMA buffers of its normal kernels are about 1 GB
 

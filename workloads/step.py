@@ -15,7 +15,8 @@ Part = Literal["layers", "lm_head", "mtp", "sampling"]
 class StepSpec:
     """Everything that `lower` needs. `devices_per_node` is how many consecutive ranks share a node's links; `seed`
     feeds every draw (contexts, popularity, choices); `all_to_all`: low-latency kernels (one copy per chosen expert) or
-    normal ones (one copy per destination node, then NVLink)."""
+    normal ones (one copy per destination node, then NVLink). `kernels`: those of serving engines, fused as theirs, or
+    "torch", the ops of `workloads.layers` one by one, as `longsim measure` times them."""
 
     model: ModelSpec
     n_gpus: int
@@ -27,6 +28,7 @@ class StepSpec:
     precision: Precision = field(default_factory=Precision)
     mtp: Mtp = field(default_factory=Mtp)
     all_to_all: Literal["low_latency", "normal"] = "low_latency"
+    kernels: Literal["fused", "torch"] = "fused"
     parts: Sequence[Part] = ("layers", "lm_head", "mtp", "sampling")
     seed: int = 0
 

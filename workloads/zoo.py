@@ -251,6 +251,9 @@ def kv_values_per_token(model: ModelSpec) -> int:
     return a.kv_lora_rank + a.qk_rope_head_dim
 
 
+VALUE_BYTES = {"bf16": 2.0, "fp32": 4.0}
+
+
 def kv_bytes_per_token(model: ModelSpec, precision: str) -> float:
     """Return the bytes cached per token and attention block.
 
@@ -258,8 +261,8 @@ def kv_bytes_per_token(model: ModelSpec, precision: str) -> float:
     512 + 64 latent; FP8 keys and values of GQA are one byte each.
     """
     a = model.attention
-    if precision == "bf16":
-        return 2.0 * kv_values_per_token(model)
+    if precision in VALUE_BYTES:
+        return VALUE_BYTES[precision] * kv_values_per_token(model)
     if isinstance(a, GqaSpec):
         return float(kv_values_per_token(model))
     return a.kv_lora_rank + 4.0 * a.kv_lora_rank / 128 + 2.0 * a.qk_rope_head_dim

@@ -10,6 +10,7 @@ from hw_profiles.curves.elementwise import ElementwiseCurve
 from hw_profiles.curves.gemm import GemmCurve
 from hw_profiles.curves.grouped_gemm import GroupedGemmCurve
 from hw_profiles.curves.interference import Interference
+from hw_profiles.curves.kernel import KernelCurve
 from hw_profiles.curves.mla import MlaDecodeCurve, MlaPrefillCurve
 from hw_profiles.curves.mla_block import MlaBlockCurve
 from hw_profiles.curves.pipe import PipeCurve
@@ -21,7 +22,7 @@ CURVES: Mapping[str, type] = {
     curve.__name__: curve
     for curve in (
         GemmCurve, BatchedGemmCurve, MlaDecodeCurve, MlaPrefillCurve, MlaBlockCurve, GroupedGemmCurve,
-        LowLatencyCurve, NormalCurve, PipeCurve, ElementwiseCurve, Interference,
+        LowLatencyCurve, NormalCurve, PipeCurve, ElementwiseCurve, Interference, KernelCurve,
     )
 }  # fmt: skip
 

@@ -1,14 +1,12 @@
 """Costs from fitted curves: the seconds that a kernel takes alone, spread over the resources that its roofline names.
 
-A curve says how long; the roofline says on what. Amounts are the roofline's, scaled so that the op alone, with all SMs
-free, takes exactly the curve's time: a floor during which nothing moves, then SM time and bytes in the roofline's
-proportion.
+A curve says how long; the roofline says on what.
 
 C rank classes.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,26 +17,18 @@ from hw_profiles.curves.gemm import gemm_s
 from hw_profiles.curves.grouped_gemm import expert_load, grouped_gemm_s
 from hw_profiles.curves.mla import LATENT, ROPE, mla_decode_s, mla_prefill_s
 from hw_profiles.curves.pipe import pipe_s
-from hw_profiles.fitted import FittedCurve
-from simulator.costs.compute import grid_sms
 from simulator.costs.cost import Cost, Machine, capacities
+from simulator.costs.on_curve import Measured, beyond, first_of, made, priced
+from simulator.costs.torch_curves import torch_cost
 from workloads.ops import FloatArray, Work
 
 OTHER_KERNELS = 1.0  # assumed: a share measured on normal kernels is one doubling away for low-latency ones
 
 
-@dataclass(frozen=True, kw_only=True)
-class Measured:
-    """What a curve says of a piece of work: seconds alone, the floor among them, and its place on the curve's axes."""
-
-    curve: FittedCurve
-    seconds_C: FloatArray
-    floor_C: FloatArray
-    at: Mapping[str, FloatArray]
-
-
 def from_curve(work: Work, machine: Machine, roofline: Cost) -> Cost:
     """Return the cost by the machine's fitted curve for this kernel, or the roofline where there is none."""
+    if machine.backend == "torch":
+        return torch_cost(work, machine, roofline)
     if work.kernel == "all_to_all_flight":
         return _disturbed(work, machine, _flight(work, machine, roofline))
     if work.kernel == "all_to_all_normal":
@@ -47,34 +37,7 @@ def from_curve(work: Work, machine: Machine, roofline: Cost) -> Cost:
     measured = find(work, machine) if find else None
     if measured is None:
         return roofline
-    demand, offered = roofline.demand, capacities(machine)
-    fluid_C = np.maximum(measured.seconds_C - measured.floor_C, 0.0)
-    alone_C = demand.sm_s_C / max(grid_sms(work, offered.n_sms), 1)  # curves are measured with all SMs free
-    for resource, bytes_C in demand.bytes_C.items():
-        alone_C = np.maximum(alone_C, bytes_C / offered.bytes_per_s[resource])
-    scale_C = np.divide(fluid_C, alone_C, out=np.ones_like(fluid_C), where=alone_C > 0.0)
-    return replace(
-        roofline,
-        demand=replace(
-            demand,
-            latency_s_C=np.where(alone_C > 0.0, measured.floor_C, measured.seconds_C),
-            sm_s_C=demand.sm_s_C * scale_C,
-            bytes_C={resource: bytes_C * scale_C for resource, bytes_C in demand.bytes_C.items()},
-        ),
-        source_C=["published" if work.kernel == "elementwise" else "fitted"] * len(fluid_C),
-        curve=measured.curve,
-        beyond_C=_beyond(measured),
-    )
-
-
-def _beyond(measured: Measured) -> FloatArray:
-    """How far each class lies outside the measured range, in doublings along its farthest axis (0 inside)."""
-    beyond_C = np.zeros(len(measured.seconds_C))
-    for axis, (low, high) in measured.curve.ranges.items():
-        if axis in measured.at and low > 0.0:
-            at_C = np.maximum(measured.at[axis], 1e-9)
-            beyond_C = np.maximum(beyond_C, np.maximum(np.log2(low / at_C), np.log2(at_C / high)))
-    return beyond_C
+    return priced(work, machine, roofline, measured)
 
 
 def _disturbed(work: Work, machine: Machine, cost: Cost) -> Cost:
@@ -99,7 +62,7 @@ def _flight(work: Work, machine: Machine, roofline: Cost) -> Cost:
     What a rank sends and what it receives load its link apart, each as the seconds that the curve gives for so many
     copies; the time for none is latency, paid once all of the group have got so far.
     """
-    curve = _first(machine, ("deepep_low_latency", work.kind))
+    curve = first_of(machine, ("deepep_low_latency", work.kind))
     if curve is None:
         return roofline
     shape, offered = work.shape, capacities(machine)
@@ -124,18 +87,8 @@ def _flight(work: Work, machine: Machine, roofline: Cost) -> Cost:
         demand=replace(roofline.demand, bytes_C=bytes_C, tail_latency_s=none_s),
         source_C=["fitted"] * len(tokens_C),
         curve=curve,
-        beyond_C=_beyond(measured),
+        beyond_C=beyond(measured),
     )
-
-
-def _first(machine: Machine, *names: tuple[str, str]) -> FittedCurve | None:
-    return next((machine.fitted[name] for name in names if name in machine.fitted), None)
-
-
-def _made(curve: FittedCurve, seconds_C: FloatArray, floor_s: float, **at: FloatArray) -> Measured:
-    seconds_C = np.asarray(seconds_C, dtype=float)
-    floor_C = np.minimum(np.full_like(seconds_C, floor_s), seconds_C)
-    return Measured(curve=curve, seconds_C=seconds_C, floor_C=floor_C, at=at)
 
 
 def _gemm(work: Work, machine: Machine) -> Measured | None:
@@ -143,25 +96,25 @@ def _gemm(work: Work, machine: Machine) -> Measured | None:
     if shape["batch"] != 1:
         return _absorption(work, machine)
     groups = {"bf16": [("gemm", "bfloat16")], "fp8": [("gemm", "fp8_block"), ("infersim_gemm_fp8", "gemm_fp8")]}
-    curve = _first(machine, *groups.get(work.precision, []))
+    curve = first_of(machine, *groups.get(work.precision, []))
     if curve is None:
         return None
     n, k = float(np.max(shape["n"])), float(np.max(shape["k"]))
     seconds_C = gemm_s(at_least_one_C, n, k, chip=machine.chip, curve=curve.curve)
     full_C = np.ones_like(at_least_one_C)
-    return _made(curve, seconds_C, curve.curve.floor_s, m=at_least_one_C, n=n * full_C, k=k * full_C)
+    return made(curve, seconds_C, curve.curve.floor_s, m=at_least_one_C, n=n * full_C, k=k * full_C)
 
 
 def _absorption(work: Work, machine: Machine) -> Measured | None:
     side = "pre" if work.name.endswith("absorb_k") else "post"
-    curve = _first(machine, ("mla_bmm", f"mla_gen_{side}|bfloat16"))
+    curve = first_of(machine, ("mla_bmm", f"mla_gen_{side}|bfloat16"))
     if curve is None or "absorb" not in work.name:
         return None
     shape = work.shape
     rows_C = np.maximum(shape["m"], 1e-9)
     heads, columns, depth = (float(np.max(shape[name])) for name in ("batch", "n", "k"))
     seconds_C = batched_gemm_s(rows_C, heads, depth, columns, chip=machine.chip, curve=curve.curve)
-    return _made(curve, seconds_C, curve.curve.floor_s, num_tokens=rows_C, num_heads=np.full_like(rows_C, heads))
+    return made(curve, seconds_C, curve.curve.floor_s, num_tokens=rows_C, num_heads=np.full_like(rows_C, heads))
 
 
 def _grouped(work: Work, machine: Machine) -> Measured | None:
@@ -178,7 +131,7 @@ def _grouped(work: Work, machine: Machine) -> Measured | None:
     names = ("infersim_grouped_gemm", f"grouped_gemm_{part}_fp8|{phase[work.variant]}")
     trtllm = ("moe_wideep", "trtllm_cutlass")
     own_first = (trtllm,) if machine.backend == "trtllm" else ()
-    curve = _first(machine, *own_first, ("moe_wideep", f"deepgemm_{work.variant}"), names)
+    curve = first_of(machine, *own_first, ("moe_wideep", f"deepgemm_{work.variant}"), names)
     if curve is None:
         return None
     coefficients = curve.curve if machine.launch == "eager" else replace(curve.curve, eager_floor_s=0.0)
@@ -186,7 +139,7 @@ def _grouped(work: Work, machine: Machine) -> Measured | None:
     own = curve.family == "infersim_grouped_gemm"
     width, factor = (inter * share, 1.0) if own else (inter, share)
     seconds_C = factor * grouped_gemm_s(load, hidden, width, chip=machine.chip, curve=coefficients)
-    return _made(curve, seconds_C, factor * coefficients.floor_s)
+    return made(curve, seconds_C, factor * coefficients.floor_s)
 
 
 _BF16_CACHE = ((LATENT + ROPE) * 2.0 - 0.5, (LATENT + ROPE) * 2.0 + 0.5)  # bytes of a token and attention
@@ -197,7 +150,7 @@ def _decode(work: Work, machine: Machine) -> Measured | None:
         return None
     infersim = ("infersim_mla_decode", "mla_core_decode|bf16/bf16")
     trtllm, sglang = (("mla_generation_kernel", f"{kernel}|bfloat16") for kernel in ("trtllm", "sglang_fa3"))
-    curve = _first(machine, *((trtllm,) if machine.backend == "trtllm" else ()), sglang, infersim)
+    curve = first_of(machine, *((trtllm,) if machine.backend == "trtllm" else ()), sglang, infersim)
     if curve is None:
         return None
     shape = work.shape
@@ -211,12 +164,12 @@ def _decode(work: Work, machine: Machine) -> Measured | None:
     rows_C = np.full_like(batch_C, heads * queries)  # verifying drafts is more rows, as more heads are
     at = {"batch_size": batch_C, "batch": batch_C, "kv_len": kv_C, "num_heads": rows_C, "kv_token_bytes": token_bytes_C}
     curve = replace(curve, ranges={**curve.ranges, "kv_token_bytes": _BF16_CACHE})
-    return _made(curve, seconds_C, curve.curve.floor_s, **at)
+    return made(curve, seconds_C, curve.curve.floor_s, **at)
 
 
 def _prefill(work: Work, machine: Machine) -> Measured | None:
     shape = work.shape
-    curve = _first(machine, ("mla_context_kernel", "trtllm_decompressed|bfloat16"))
+    curve = first_of(machine, ("mla_context_kernel", "trtllm_decompressed|bfloat16"))
     cached = float(np.max(shape["kv_tokens"] - shape["sequences"] * shape["queries"]))
     if curve is None or not shape["latent"] or cached > 0.0 or work.precision != "bf16":
         return None
@@ -225,24 +178,24 @@ def _prefill(work: Work, machine: Machine) -> Measured | None:
     seconds_C = mla_prefill_s(heads, batch_C, length, chip=machine.chip, curve=curve.curve)
     full_C = np.ones_like(batch_C)
     at = {"batch_size": batch_C, "num_heads": heads * full_C, "seq_len": length * full_C}
-    return _made(curve, seconds_C, curve.curve.floor_s, **at)
+    return made(curve, seconds_C, curve.curve.floor_s, **at)
 
 
 def _elementwise(work: Work, machine: Machine) -> Measured | None:
     """Published rule of bytes and a floor; the pass between expert products is part of their curve."""
-    curve = _first(machine, ("elementwise", "published"))
+    curve = first_of(machine, ("elementwise", "published"))
     if curve is None:
         return None
     bytes_C = work.activation_bytes_C + work.hbm_bytes_C
     if work.kind == "experts" and any(
         family in {"moe_wideep", "infersim_grouped_gemm"} for family, _ in machine.fitted
     ):
-        return _made(curve, np.zeros_like(bytes_C), 0.0)
-    return _made(curve, elementwise_s(bytes_C, chip=machine.chip, curve=curve.curve), curve.curve.floor_s)
+        return made(curve, np.zeros_like(bytes_C), 0.0)
+    return made(curve, elementwise_s(bytes_C, chip=machine.chip, curve=curve.curve), curve.curve.floor_s)
 
 
 def _normal(work: Work, machine: Machine) -> Measured | None:
-    curve = _first(machine, ("deepep_normal", work.kind))
+    curve = first_of(machine, ("deepep_normal", work.kind))
     if curve is None or not machine.profile.all_to_all.normal_sms:
         return None
     shape, sms = work.shape, float(machine.profile.all_to_all.normal_sms)
@@ -259,11 +212,11 @@ def _normal(work: Work, machine: Machine) -> Measured | None:
         "nodes": nodes * full_C,
         "topk": shape["choices"] * full_C,
     }
-    return _made(curve, seconds_C, curve.curve.floor_s, **at)
+    return made(curve, seconds_C, curve.curve.floor_s, **at)
 
 
 def _node_collective(work: Work, machine: Machine) -> Measured | None:
-    curve = _first(machine, ("collectives", f"nccl|{work.kernel}"))
+    curve = first_of(machine, ("collectives", f"nccl|{work.kernel}"))
     if curve is None:
         return None
     ranks = float(np.max(work.shape["ranks"]))
@@ -272,7 +225,7 @@ def _node_collective(work: Work, machine: Machine) -> Measured | None:
     seconds_C = pipe_s(sent_C, ranks, link_bytes_per_s=link, curve=curve.curve)
     floor_s = float(pipe_s(1.0, ranks, link_bytes_per_s=link, curve=curve.curve))
     at = {"num_gpus": np.full_like(sent_C, ranks), "buffer_bytes": sent_C * ranks / (ranks - 1.0)}
-    return _made(curve, seconds_C, floor_s, **at)
+    return made(curve, seconds_C, floor_s, **at)
 
 
 _FINDERS: Mapping[str, Callable[[Work, Machine], Measured | None]] = {

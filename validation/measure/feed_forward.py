@@ -14,6 +14,7 @@ from validation.measure.case import Case, Lab, cold, linear_case
 from validation.measure.moe import counting_case, moe_cases
 from validation.measure.timing import Work
 from workloads.layers.ffn import swiglu
+from workloads.padding import padded_rows
 
 SKEWS = {"even": 0.0, "zipf": 1.0}  # load of the r-th expert falls as r^-skew
 
@@ -75,6 +76,7 @@ def _grouped_experts(lab: Lab, tokens_per_expert: int, load: str) -> Case:
     hidden, width, n_experts = lab.spec.hidden, lab.spec.moe.expert_ffn, lab.spec.moe.n_routed_experts
     load_G = load_of(n_experts, tokens_per_expert, SKEWS[load])
     n_rows, n_active = int(load_G.sum()), int((load_G > 0).sum())
+    n_padded = padded_rows(load_G) if lab.dtype == "fp32" else n_rows  # bf16 has a grouped kernel
 
     def make() -> Work:
         rows_MD, rows_G = lab.random(n_rows, hidden), torch.from_numpy(load_G).to(lab.device)
@@ -84,8 +86,8 @@ def _grouped_experts(lab: Lab, tokens_per_expert: int, load: str) -> Case:
     return Case(
         kernel="grouped_gemm", op="experts", dtype=lab.dtype, make=make,
         shape={
-            "experts": n_experts, "active": n_active, "rows": n_rows, "most": int(load_G.max()), "hidden": hidden,
-            "width": width, "load": load,
+            "experts": n_experts, "active": n_active, "rows": n_rows, "most": int(load_G.max()), "padded": n_padded,
+            "hidden": hidden, "width": width, "load": load,
         },
         flops=6.0 * n_rows * hidden * width,
         moved_bytes=(3.0 * n_active * hidden * width + 2.0 * n_rows * (hidden + width)) * lab.element_bytes,

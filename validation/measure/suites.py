@@ -16,7 +16,8 @@ from workloads.layers.all_to_all import AllToAllExchange
 from workloads.layers.overlap import RunBlock, in_turn, single_batch_overlap, two_streams
 
 QUICK = Sizes(
-    tokens=(8, 64, 256), batches=(4, 16), contexts=(256, 1024), prompts=(64, 128, 256), tokens_per_expert=(2, 16),
+    tokens=(2, 8, 24, 64, 128, 256), batches=(2, 8, 32), contexts=(128, 512, 1536), prompts=(64, 128, 256),
+    tokens_per_expert=(1, 4, 12, 32, 96),
     copy_bytes=(1 << 16, 1 << 20, 1 << 25), message_bytes=(1 << 10, 1 << 16, 1 << 22),
 )  # fmt: skip
 FULL_CPU = Sizes(

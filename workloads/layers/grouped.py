@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from workloads.layers.ffn import swiglu
+from workloads.padding import cuts
 
 ALIGNMENT = 8  # grouped_mm wants rows of whole 16-byte units: 8 numbers of bfloat16
-COPY_ROWS = 250  # rows that cost as much as a copy of an expert's weights (AMD EPYC, 2 cores, float32)
 
 
 def grouped_ffn(rows_MD: Tensor, load_G: Tensor, gate_up_GFD: Tensor, down_GDF: Tensor) -> Tensor:
@@ -86,36 +86,14 @@ class Round:
 
 
 def rounds(load_G: Tensor) -> Iterator[Round]:
-    """Yield the products that cover `load_G` rows per expert (on the CPU).
-
-    Every round serves its experts up to one height and leaves the rest of the heaviest to the next. Idle experts are
-    left out of the first round only where they are the majority: it would copy the weights of the others.
-    """
+    """Yield the products that cover `load_G` rows per expert (on the CPU), as `workloads.padding.cuts` makes them."""
     expert_M = torch.arange(len(load_G)).repeat_interleave(load_G)
     place_M = torch.arange(len(expert_M)) - (load_G.cumsum(0) - load_G)[expert_M]
     done = 0
-    while (left_G := (load_G - done).clamp(min=0)).any():
-        experts_U = left_G.nonzero().flatten()
-        if done == 0 and 2 * len(experts_U) > len(load_G):
-            experts_U = torch.arange(len(load_G))
-        height = cheapest_height(left_G[experts_U])
+    for experts_array_U, height in cuts(load_G.numpy()):
+        experts_U = torch.from_numpy(experts_array_U)
         row_m = ((place_M >= done) & (place_M < done + height)).nonzero().flatten()
         rank_G = torch.zeros_like(load_G).index_copy(0, experts_U, torch.arange(len(experts_U)))
         slot_m = rank_G[expert_M[row_m]] * height + place_M[row_m] - done
         yield Round(experts_U=experts_U, height=height, row_m=row_m, slot_m=slot_m)
         done += height
-
-
-def cheapest_height(load_U: Tensor) -> int:
-    """Return the rows per expert of a round, one of the loads: that which multiplies and copies least, in rows.
-
-    At least half of the experts end with it, and it is at most twice the mean load: few rounds, bounded padding.
-    """
-    n_experts = len(load_U)
-    load_U = load_U.sort(descending=True).values
-    n_above_U = torch.arange(n_experts)
-    later_U = load_U.cumsum(0) - load_U - n_above_U * load_U + n_above_U * COPY_ROWS
-    cost_U = n_experts * load_U + later_U
-    mean = -(-int(load_U.sum()) // n_experts)
-    is_allowed_U = (load_U <= 2 * mean) & (n_above_U <= n_experts // 2)
-    return int(load_U[cost_U.masked_fill(~is_allowed_U, torch.iinfo(torch.int64).max).argmin()])

@@ -10,7 +10,7 @@ from workloads.memory import WEIGHT_BYTES
 from workloads.ops import FloatArray, Kernel, Traffic, Work
 
 ACTIVATION_BYTES = 2.0  # activations travel in BF16 between kernels
-INPUT_BYTES = {"bf16": 2.0, "fp8": 1.0}
+INPUT_BYTES = {"bf16": 2.0, "fp8": 1.0, "fp32": 4.0}
 
 
 def gemm(

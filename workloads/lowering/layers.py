@@ -1,66 +1,24 @@
-"""Whole layers as named segments of work, for schedules to place. Dataflow of the ScMoE layer: LongCat-Flash report,
+"""From a view to its layers, segment by segment. Dataflow of the ScMoE layer: LongCat-Flash report,
 section 2, and the released modeling code."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
-from workloads.lowering.attention import AttentionBlock, attention_block
-from workloads.lowering.ffn import FfnBlock, dense_ffn, shared_experts
+from workloads.lowering.attention import attention_block
+from workloads.lowering.ffn import dense_ffn, shared_experts
 from workloads.lowering.kernels import add_norm, elementwise, stream_bytes
 from workloads.lowering.moe import MoeBlock, moe_block
+from workloads.lowering.segments import DenseLayer, Layer, MoeLayer, ScmoeLayer
+from workloads.lowering.torch_layer import torch_layer
 from workloads.lowering.view import View
 from workloads.ops import Work
 from workloads.zoo import n_moe_layers
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScmoeLayer:
-    """Two attentions, two dense FFNs and one MoE that reads the first attention's output and is added at the end."""
-
-    index: int
-    suffix: str
-    attention_0: AttentionBlock
-    post_norm_0: Work
-    ffn_0: FfnBlock
-    attention_1: AttentionBlock
-    post_norm_1: Work
-    ffn_1: FfnBlock
-    moe: MoeBlock
-    merge: Work
-
-
-@dataclass(frozen=True, kw_only=True)
-class MoeLayer:
-    """One attention and one MoE with its shared experts."""
-
-    index: int
-    suffix: str
-    attention: AttentionBlock
-    post_norm: Work
-    moe: MoeBlock
-    shared: Sequence[Work]
-    merge: Work
-
-
-@dataclass(frozen=True, kw_only=True)
-class DenseLayer:
-    """One attention and one dense FFN."""
-
-    index: int
-    suffix: str
-    attention: AttentionBlock
-    post_norm: Work
-    ffn: FfnBlock
-
-
-Layer = ScmoeLayer | MoeLayer | DenseLayer
 
 
 def lower_layers(view: View) -> list[Layer]:
     """Return every layer of the model as segments of work; layers that are alike share their `Work` objects."""
     model = view.step.model
     if model.block == "scmoe":
-        return _scmoe_layers(view)
+        return _torch_layers(view) if view.step.kernels == "torch" else _scmoe_layers(view)
     n_moe = n_moe_layers(model)
     n_dense = model.n_layers - n_moe
     attention, post_norm = attention_block(view, 0), add_norm(view, "mla0.post_norm")
@@ -89,6 +47,12 @@ def _scmoe_layers(view: View) -> list[Layer]:
         )
         for index, moe in enumerate(_moe_blocks(view, view.step.model.n_layers))
     ]  # fmt: skip
+
+
+def _torch_layers(view: View) -> list[Layer]:
+    last = view.loads.rows_LRX.shape[0] - 1
+    distinct = [torch_layer(view, index, min(index, last)) for index in range(min(last + 1, view.step.model.n_layers))]
+    return [replace(distinct[min(index, last)], index=index) for index in range(view.step.model.n_layers)]
 
 
 def _moe_blocks(view: View, n_layers: int) -> list[MoeBlock]:

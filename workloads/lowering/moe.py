@@ -41,10 +41,10 @@ class MoeBlock:
 
 def payload_bytes(hidden: int, precision: str) -> float:
     """Return the bytes of one token on the wire: DeepEP FP8 carries a 4-byte scale per 128 values and a 16-byte header
-    (deepep internode_ll); BF16 two bytes per value."""
+    (deepep internode_ll); BF16 two bytes per value, FP32 four."""
     if precision == "fp8":
         return hidden + 4.0 * hidden / 128 + 16.0
-    return float(hidden) if precision == "fp8_bare" else 2.0 * hidden
+    return {"fp8_bare": 1.0, "bf16": 2.0, "fp32": 4.0}[precision] * hidden
 
 
 def moe_block(view: View, layer: int) -> MoeBlock:

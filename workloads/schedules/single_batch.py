@@ -6,7 +6,7 @@ stream of the released engine.
 
 from collections.abc import Sequence
 
-from workloads.lowering.layers import DenseLayer, Layer, MoeLayer, ScmoeLayer
+from workloads.lowering.segments import DenseLayer, Layer, MoeLayer, ScmoeLayer
 from workloads.ops import Work
 from workloads.schedules.build import Deps, GraphBuilder, joined
 
@@ -47,6 +47,28 @@ def sbo(build: GraphBuilder, parts: Sequence[Sequence[Layer]], after: Deps) -> D
         dense = [*layer.attention_1.core, layer.post_norm_1, *layer.ffn_1.all]
         stage4 = build.chain(dense, stream="main", layer=at, after=stage3)
         after = build.chain([layer.merge], stream="main", layer=at, after=joined(stage4, lane))
+    return after
+
+
+def sbo_one_stream(build: GraphBuilder, parts: Sequence[Sequence[Layer]], after: Deps) -> Deps:
+    """SBO as the PyTorch layers issue it: all kernels on one stream, only the flights run beside them.
+
+    Router and dispatch send come before FFN_0, dispatch receive before the experts, combine receive at the very end.
+    """
+    for layer in _scmoe(parts[0]):
+        moe, at = layer.moe, layer.index
+
+        def main(works: Sequence[Work], after: Deps, at: int = at) -> Deps:
+            return build.chain(works, stream="main", layer=at, after=after)
+
+        first = [*layer.attention_0.all, layer.post_norm_0, *moe.router, *moe.dispatch.issue]
+        sent = main(first, after)
+        landed = build.chain(moe.dispatch.flight, stream="comm", layer=at, after=sent)
+        dense = main([*layer.ffn_0.all, *layer.attention_1.prepare], sent)
+        sent = main([*moe.dispatch.receive, *moe.experts, *moe.combine.issue], joined(dense, landed))
+        landed = build.chain(moe.combine.flight, stream="comm", layer=at, after=sent)
+        dense = main([*layer.attention_1.core, layer.post_norm_1, *layer.ffn_1.all], sent)
+        after = main([*moe.combine.receive, layer.merge], joined(dense, landed))
     return after
 
 

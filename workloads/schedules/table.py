@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from workloads.lowering.layers import Layer
+from workloads.lowering.segments import Layer
 from workloads.schedules.build import Deps, GraphBuilder
-from workloads.schedules.single_batch import prefill_pairs, sbo, sequential, two_stream
+from workloads.schedules.single_batch import prefill_pairs, sbo, sbo_one_stream, sequential, two_stream
 from workloads.schedules.two_batch import tbo, tbo_phased
 
 
@@ -25,6 +25,7 @@ SCHEDULES: Mapping[str, Schedule] = {
     "tbo": Schedule(place=tbo, n_parts=2, scmoe_only=False, overlaps=True),
     "tbo_phased": Schedule(place=tbo_phased, n_parts=2, scmoe_only=False, overlaps=True),
     "sbo": Schedule(place=sbo, n_parts=1, scmoe_only=True, overlaps=True),
+    "sbo_one_stream": Schedule(place=sbo_one_stream, n_parts=1, scmoe_only=True, overlaps=True),
     "two_stream": Schedule(place=two_stream, n_parts=1, scmoe_only=True, overlaps=True),
     "prefill_pairs": Schedule(place=prefill_pairs, n_parts=1, scmoe_only=True, overlaps=True),
 }

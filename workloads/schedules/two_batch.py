@@ -5,7 +5,7 @@ Streams: "main" computes, "comm" carries flights, "moe" is the second lane of th
 
 from collections.abc import Sequence
 
-from workloads.lowering.layers import DenseLayer, Layer, MoeLayer, ScmoeLayer
+from workloads.lowering.segments import DenseLayer, Layer, MoeLayer, ScmoeLayer
 from workloads.ops import Work
 from workloads.schedules.build import Deps, GraphBuilder, joined
 

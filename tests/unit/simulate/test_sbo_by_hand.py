@@ -10,7 +10,7 @@ from simulator.simulate import Run, simulate
 from workloads.graph import OpGraph
 from workloads.lowering.attention import AttentionBlock
 from workloads.lowering.ffn import FfnBlock
-from workloads.lowering.layers import ScmoeLayer
+from workloads.lowering.segments import ScmoeLayer
 from workloads.lowering.moe import AllToAllPhases, MoeBlock
 from workloads.ops import Kernel, Traffic, Work
 from workloads.schedules.build import GraphBuilder
