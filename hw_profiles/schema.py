@@ -17,7 +17,11 @@ class Provenance:
 
 @dataclass(frozen=True, kw_only=True)
 class Device:
-    """One GPU. Peaks are dense (no sparsity); `peak_flops_per_s` maps a precision to FLOP/s."""
+    """One GPU. Peaks are dense (no sparsity); `peak_flops_per_s` maps a precision to FLOP/s.
+
+    `kind` "cpu": the cores of a processor that serve one rank; `n_sms` counts as many as run one kernel each, and all
+    of a kernel's time is theirs, its launch included.
+    """
 
     name: str
     n_sms: int
@@ -29,6 +33,7 @@ class Device:
     power_w: float
     usd_per_hour: float
     peak_flops_per_s: Mapping[str, float]
+    kind: Literal["gpu", "cpu"] = "gpu"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from hw_profiles.loader import list_profiles, load_profile
 from simulator.report.residuals import Residuals
 from validation.machine_fit import HELD_OUT_SUITES, GroupFit, MachineFit, fit_machine
 from validation.measurements import META_FILE, TABLE_FILE, Measurement, read_measurements, read_meta, shape_text
-from validation.own_machine import Learned, learned_figures, write_own_profile
+from validation.own_machine import Learned, lanes_of, learned_figures, write_own_profile
 
 RESIDUALS_FILE = "residuals.html"
 HELD_OUT_KEY = "held_out"  # in meta.json: this folder judges, it is never fitted on
@@ -74,7 +74,8 @@ def calibrate_own(folder: Path, machine: str) -> OwnCalibration:
                                  allowed="measurements that no prediction is judged by",
                                  remedy="fit on kernels (--suite quick or full), judge with `validate layers`")])  # fmt: skip
     fit = fit_machine(rows)
-    learned = learned_figures(fit, load_profile(machine))
+    profile, run = load_profile(machine), (meta.get("runs") or [{}])[-1]
+    learned = [*learned_figures(fit, profile), *lanes_of(profile, run)]
     sources = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
                for name in (TABLE_FILE, META_FILE) if (folder / name).is_file()}  # fmt: skip
     return OwnCalibration(

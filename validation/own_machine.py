@@ -55,6 +55,15 @@ def learned_figures(fit: MachineFit, profile: HardwareProfile) -> list[Learned]:
     return [*peaks.values(), *shares, *_latencies(fit, profile)]
 
 
+def lanes_of(profile: HardwareProfile, run: Mapping[str, Any]) -> list[Learned]:
+    """Return how many kernels the cores of one rank run side by side; nothing for a GPU, or where nobody wrote it."""
+    if profile.device.kind != "cpu" or "n_usable_cores" not in run:
+        return []
+    n_lanes = max(1, int(run["n_usable_cores"]) // max(1, int(run["n_threads"])))
+    before = float(profile.device.n_sms)
+    return [Learned(path="device.n_sms", value=n_lanes, before=before, note="usable cores over threads of a kernel")]
+
+
 def write_own_profile(
     fit: MachineFit, learned: list[Learned], *, base: str, reference: str, sources: Mapping[str, str], out: Path
 ) -> Path:
@@ -142,7 +151,7 @@ def _profile_text(base: str, learned: list[Learned], *, name: str, title: str, r
         for part in tables:
             table = table[part]
         entry = tomlkit.inline_table()
-        entry.update({"value": _rounded(item.value), "from": SOURCE, "note": item.note})
+        entry.update({"value": item.value if isinstance(item.value, int) else _rounded(item.value), "from": SOURCE, "note": item.note})
         table[key] = entry
     return tomlkit.dumps(document)
 

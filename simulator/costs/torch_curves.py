@@ -21,7 +21,16 @@ def torch_cost(work: Work, machine: Machine, roofline: Cost) -> Cost:
     if work.kernel in COMMUNICATION_KERNELS:
         return _flight(work, machine, roofline)
     measured = _measured(work, machine)
-    return priced(work, machine, roofline, measured) if measured else roofline
+    if measured is None:
+        return roofline
+    cost = priced(work, machine, roofline, measured)
+    return _on_a_core(cost, measured.seconds_C) if machine.profile.device.kind == "cpu" else cost
+
+
+def _on_a_core(cost: Cost, seconds_C: FloatArray) -> Cost:
+    """On a CPU all of a kernel's time is that of one core, launch and waits for memory included."""
+    nothing_C = np.zeros_like(seconds_C)
+    return replace(cost, demand=replace(cost.demand, latency_s_C=nothing_C, sm_s_C=seconds_C, sms=1, bytes_C={}))
 
 
 def _measured(work: Work, machine: Machine) -> Measured | None:

@@ -65,6 +65,45 @@ def show_kernels(document: Mapping[str, Any]) -> None:
     )  # fmt: skip
 
 
+def show_layers(document: Mapping[str, Any]) -> None:
+    """Print every layer with its error, then the overlaps, then the verdicts."""
+    layers, overlaps = Table("layer"), Table("overlap")
+    for name in ("measured ms", "predicted ms", "error", "own noise"):
+        layers.add_column(name, justify="right", no_wrap=True)
+    for row in document["rows"]:
+        layers.add_row(
+            layer_words(row), f"{row['measured_s'] * 1e3:.3f}", f"{row['predicted_s'] * 1e3:.3f}",
+            percent(row["error"], sign="+"), percent(row["spread"]),
+        )  # fmt: skip
+    out.print(layers)
+    for name in ("measured of in turn", "predicted", "difference", "order"):
+        overlaps.add_column(name, justify="right", no_wrap=True)
+    for row in document["overlaps"]:
+        verdict = {None: "alike", True: "right", False: "[red]wrong[/red]"}[row["order_ok"]]
+        overlaps.add_row(layer_words(row), f"{row['measured']:.3f}", f"{row['predicted']:.3f}",
+                         f"{row['ratio_error']:+.3f}", verdict)  # fmt: skip
+    if document["overlaps"]:
+        out.print(overlaps)
+    for verdict in document["verdicts"]:
+        word = "ok" if verdict["ok"] else "[red]missed[/red]"
+        out.print(f"{verdict['name']}: {verdict['reached']:.3g} (bar {verdict['bar']:g}): {word}")
+    summary = document["summary"]
+    out.print(
+        f"{summary['n']} layers: median error {percent(summary['median'])}, bias {percent(summary['bias'], sign='+')}, "
+        f"worst {percent(summary['worst'])}; their own spread from repeat to repeat: {percent(summary['noise'])}",
+        markup=False,
+    )
+    for note in document["notes"]:
+        out.print(note, markup=False)
+
+
+def layer_words(row: Mapping[str, Any]) -> str:
+    """Return the batch and order of a whole-layer row in words."""
+    batch = f"prompt of {row['new']}" if row["new"] == row["context"] else f"{row['batch']} x context {row['context']}"
+    zero = "without zero experts" if row["zero"] == "none" else "zero experts skipped"
+    return f"{batch}, {row['ranks']} ranks, {zero}, {row['order']}"
+
+
 def _bar_text(row: Mapping[str, Any]) -> str:
     if row["ok"] is None:
         return ""

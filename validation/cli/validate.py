@@ -20,9 +20,10 @@ from simulator.console import (
     writing,
 )
 from simulator.report.residuals import write_residuals
-from validation.cli.shown import show_kernels, show_rows
+from validation.cli.shown import show_kernels, show_layers, show_rows
 from validation.known_tables import default_data
 from validation.suites.kernels import judge_kernels, residuals_of
+from validation.suites.layers import layers_document
 from validation.suites.published import published_document
 from validation.suites.theory import theory_document
 
@@ -36,6 +37,8 @@ class Options:
     data: Path | None = None
     by: str = ""
     points: Path | None = None
+    profile: str = ""
+    measured: Path | None = None
     report: Path | None = None
 
 
@@ -63,9 +66,22 @@ def _published(options: Options) -> Document:
     return published_document(options.points or default_data() / "measured" / "published_points.json")
 
 
+def _layers(options: Options) -> Document:
+    faults = [
+        Fault(field=f"--{name}", got="nothing", allowed=allowed, remedy="name it")
+        for name, allowed in (("profile", "a profile that `longsim calibrate MEASURED` wrote"),
+                              ("measured", "a folder with whole layers that `longsim measure` wrote"))
+        if not getattr(options, name)
+    ]  # fmt: skip
+    if faults:
+        raise InputFaults(faults)
+    return layers_document(options.profile, options.measured or Path())
+
+
 SUITES: Mapping[str, Suite] = {
     "theory": Suite(judge=lambda _: theory_document(), show=show_rows),
     "kernels": Suite(judge=_kernels, show=show_kernels, options=("data", "by", "report"), verdicts="tables"),
+    "layers": Suite(judge=_layers, show=show_layers, options=("profile", "measured"), verdicts="verdicts"),
     "published": Suite(judge=_published, show=show_rows, options=("points",)),
 }
 DataOption = Annotated[
@@ -76,13 +92,19 @@ ByOption = Annotated[str, typer.Option("--by", metavar="COLUMN", help="Group by 
 PointsOption = Annotated[
     Path | None, typer.Option("--points", metavar="FILE.json", help="Published figures (published).")
 ]
+ProfileOption = Annotated[str, typer.Option("--profile", metavar="DIR", help="Profile that predicts (layers).")]
+MeasuredOption = Annotated[
+    Path | None, typer.Option("--measured", metavar="DIR", help="Folder of measured whole layers (layers).")
+]
 
 
 def validate(
-    suite: Annotated[str, typer.Argument(metavar="SUITE", help="theory | kernels | published")],
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="theory | kernels | layers | published")],
     data: DataOption = None,
     by: ByOption = "",
     points: PointsOption = None,
+    profile: ProfileOption = "",
+    measured: MeasuredOption = None,
     report: ReportOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -91,7 +113,7 @@ def validate(
         if suite not in SUITES:
             raise InputFaults([unknown_word("suite", suite, list(SUITES))])
         chosen = SUITES[suite]
-        options = Options(data=data, by=by, points=points, report=report)
+        options = Options(data=data, by=by, points=points, profile=profile, measured=measured, report=report)
         _refuse_foreign(suite, chosen, options)
         document = chosen.judge(options)
         if as_json:

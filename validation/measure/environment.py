@@ -36,6 +36,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "device": device_name(device),
         "processor": _processor(),
         "n_cores": os.cpu_count(),
+        "n_usable_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "n_threads": torch.get_num_threads(),
         "platform": platform.platform(),
         "python": platform.python_version(),

@@ -29,7 +29,7 @@ def moe_cases(lab: Lab, n_tokens: int) -> Iterator[Case]:
     rows_bytes = n_tokens * moe.top_k * moe.n_routed_experts / pool * row_bytes
     routed, shape = _Routed(lab, n_tokens), {"tokens": n_tokens, "hidden": hidden, "top_k": moe.top_k}
     steps: dict[str, tuple[Callable[[], Work], float | None]] = {
-        "sort": (routed.sort, None),
+        "sort": (routed.sort, n_tokens * moe.top_k * float(torch.long.itemsize)),
         "permute": (routed.permute, 2.0 * rows_bytes),
         "regroup": (routed.regroup, 2.0 * rows_bytes),
         "ungroup": (routed.ungroup, 2.0 * rows_bytes),

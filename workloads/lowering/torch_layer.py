@@ -5,6 +5,7 @@ D hidden, H heads, Q query latent, L key-value latent, X a cache entry.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -32,7 +33,7 @@ def torch_layer(view: View, index: int, at: int) -> ScmoeLayer:
     )  # fmt: skip
 
 
-def _pass(view: View, name: str, op: str, kind: str, *, passes: float, width: float = 0.0) -> Work:
+def _pass(view: View, name: str, op: str, kind: str = "", *, passes: float, width: float = 0.0) -> Work:
     """`passes` times over the tokens' states (or over `width` numbers each), reads and writes counted apart."""
     numbers_C = view.batch.tokens_R * (width or view.step.model.hidden)
     return move(view, name, f"elementwise/{op}", kind, moved_C=passes * numbers_C * element_bytes(view))
@@ -51,21 +52,30 @@ def _attention(view: View, name: str) -> AttentionBlock:
     def project(op: str, n: float, k: float) -> Work:
         return product(view, f"{name}.{op}", f"attention.{op}", "attention", rows_C=rows_C, n=n, k=k)
 
-    def latent_norm(op: str, width: float) -> Work:
-        return _pass(view, f"{name}.{op}", f"attention.{op}", "attention", passes=2.0, width=width)
-
-    glue = _pass(view, f"{name}.rotate", "attention.rotate", "attention", passes=2.0,
-                 width=a.n_heads * head_dim + entry)  # fmt: skip
+    tokens = partial(_pass, view, kind="attention", passes=2.0)
     prepare = [
         _norm(view, f"{name}.norm"),
-        project("q_a", a.q_lora_rank, view.step.model.hidden), latent_norm("q_norm", a.q_lora_rank),
+        project("q_a", a.q_lora_rank, view.step.model.hidden),
+        tokens(f"{name}.q_norm", "attention.q_norm", width=a.q_lora_rank),
         project("q_b", a.n_heads * head_dim, a.q_lora_rank),
-        project("kv_a", entry, view.step.model.hidden), latent_norm("kv_norm", a.kv_lora_rank), glue,
-    ]  # fmt: skip
+        tokens(f"{name}.scale_query", "attention.scale_query", width=a.n_heads * head_dim),
+        project("kv_a", entry, view.step.model.hidden),
+        tokens(f"{name}.kv_norm", "attention.kv_norm", width=a.kv_lora_rank),
+        tokens(f"{name}.scale_latent", "attention.scale_latent", width=a.kv_lora_rank),
+        tokens(f"{name}.rope_key", "attention.rope_key", width=a.qk_rope_head_dim),
+        tokens(f"{name}.pack_entry", "attention.pack_entry", width=entry),
+        tokens(f"{name}.rope_query", "attention.rope_query", width=a.n_heads * a.qk_rope_head_dim),
+    ]
     core = _decompressed(view, name, a) if prefill else _absorbed(view, name, a)
-    out = project("o", view.step.model.hidden, a.n_heads * a.v_head_dim)
-    residual = _pass(view, f"{name}.residual", "residual", "residual", passes=3.0)
-    return AttentionBlock(prepare=prepare, core=[*core, out, residual])
+    return AttentionBlock(
+        prepare=prepare,
+        core=[
+            *core,
+            tokens(f"{name}.merge_heads", "attention.merge_heads", width=a.n_heads * a.v_head_dim),
+            project("o", view.step.model.hidden, a.n_heads * a.v_head_dim),
+            _pass(view, f"{name}.residual", "residual", "residual", passes=3.0),
+        ],
+    )
 
 
 def _absorbed(view: View, name: str, a: MlaSpec) -> Sequence[Work]:
@@ -77,6 +87,7 @@ def _absorbed(view: View, name: str, a: MlaSpec) -> Sequence[Work]:
         return per_head(view, f"{name}.{op}", f"attention.{op}", rows_C=rows_C, heads=a.n_heads, width=width,
                         latent=a.kv_lora_rank)  # fmt: skip
 
+    tokens = partial(_pass, view, kind="attention", passes=2.0)
     core = attention_core(
         view, f"{name}.core", "attention_decode",
         flops_C=batch.group_pairs_R * attention_core_flops(view.step.model, absorbed=True),
@@ -84,9 +95,12 @@ def _absorbed(view: View, name: str, a: MlaSpec) -> Sequence[Work]:
         moved_C=rows_C * a.n_heads * (entry + a.kv_lora_rank) * e,
     )  # fmt: skip
     return [
-        _pass(view, f"{name}.append", "attention.append", "attention", passes=2.0, width=entry),
-        absorb("absorb_query", a.qk_nope_head_dim), core, absorb("absorb_value", a.v_head_dim),
-    ]  # fmt: skip
+        tokens(f"{name}.cache_append", "attention.cache_append", width=entry),
+        absorb("absorb_query", a.qk_nope_head_dim),
+        tokens(f"{name}.pack_query", "attention.pack_query", width=a.n_heads * entry),
+        core,
+        absorb("absorb_value", a.v_head_dim),
+    ]
 
 
 def _decompressed(view: View, name: str, a: MlaSpec) -> Sequence[Work]:
@@ -94,6 +108,7 @@ def _decompressed(view: View, name: str, a: MlaSpec) -> Sequence[Work]:
     rows_C, e = view.batch.tokens_R, element_bytes(view)
     head_dim = a.qk_nope_head_dim + a.qk_rope_head_dim
     both = a.n_heads * (a.qk_nope_head_dim + a.v_head_dim)
+    tokens = partial(_pass, view, kind="attention", passes=2.0)
     core = attention_core(
         view, f"{name}.core", "attention_prefill",
         flops_C=view.batch.group_pairs_R * attention_core_flops(view.step.model, absorbed=False), hbm_C=view.zeros_C,
@@ -101,7 +116,8 @@ def _decompressed(view: View, name: str, a: MlaSpec) -> Sequence[Work]:
     )  # fmt: skip
     return [
         product(view, f"{name}.kv_b", "attention.kv_b", "attention", rows_C=rows_C, n=both, k=a.kv_lora_rank),
-        _pass(view, f"{name}.unpack", "attention.unpack", "attention", passes=4.0, width=a.n_heads * head_dim), core,
+        tokens(f"{name}.unpack", "attention.unpack", width=a.n_heads * head_dim),
+        tokens(f"{name}.pack_query", "attention.pack_query", width=a.n_heads * head_dim), core,
     ]  # fmt: skip
 
 
@@ -136,12 +152,12 @@ def _moe(view: View, at: int) -> MoeBlock:
     sort = rows("sort", "sort", "router", tokens_C * model.moe.top_k * INDEX_BYTES)
     permute = rows("dispatch.permute", "permute", "dispatch", 2.0 * sent_C * row_bytes)
     regroup = rows("dispatch.regroup", "regroup", "dispatch", 2.0 * rows_C * row_bytes)
-    ungroup = rows("combine.regroup", "regroup", "combine", 2.0 * rows_C * row_bytes)
+    ungroup = rows("combine.ungroup", "ungroup", "combine", 2.0 * rows_C * row_bytes)
     unpermute = rows("combine.unpermute", "unpermute", "combine", (sent_C + tokens_C) * row_bytes)
     experts = grouped(view, "experts", rows_CX=rows_CX, padded_C=_padded(view, rows_CX), hidden=model.hidden,
                       width=model.moe.expert_ffn)  # fmt: skip
     many = view.step.layout.ep > 1
-    loads_first = [_flight(view, "loads", "dispatch", at, INDEX_BYTES, back=False, of_rows=False)] if many else []
+    loads_first = [_flight(view, "dispatch.loads", "dispatch", at, INDEX_BYTES, back=False, of_rows=False)] if many else []
     return MoeBlock(
         router=[router, sort],
         dispatch=AllToAllPhases(
@@ -153,7 +169,7 @@ def _moe(view: View, at: int) -> MoeBlock:
         combine=AllToAllPhases(
             issue=[ungroup] if many else [],
             flight=[_flight(view, "combine.flight", "combine", at, row_bytes, back=True)] if many else [],
-            receive=[unpermute],
+            receive=[unpermute, rows("combine.identity", "identity", "combine", 3.0 * tokens_C * row_bytes)],
         ),
     )  # fmt: skip
 
@@ -183,7 +199,7 @@ def _flight(view: View, name: str, kind: str, at: int, unit_bytes: float, *, bac
         local_C=loads.local_LR[at] * unit_bytes, group_C=view.classes.group_C["ep"],
     )  # fmt: skip
     return Work(
-        name=name, kind=kind, kernel="all_to_all_flight", variant="all_to_all/all_to_all.uneven", precision="bf16",
+        name=name, kind=kind, kernel="all_to_all_flight", variant="all_to_all/all_to_all.routed", precision="bf16",
         flops_C=view.zeros_C, hbm_bytes_C=view.zeros_C, activation_bytes_C=view.zeros_C, traffic=traffic,
         shape={"ranks": ep},
     )  # fmt: skip
