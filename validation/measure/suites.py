@@ -9,6 +9,7 @@ from validation.measure.case import Case, Lab, Sizes
 from validation.measure.collectives import collective_cases
 from validation.measure.feed_forward import feed_forward_cases
 from validation.measure.fp8 import fp8_cases, has_fp8
+from validation.measure.interference import interference_cases
 from validation.measure.layers import layer_cases
 from validation.measure.ranks import Ranks
 from validation.measure.small import small_cases
@@ -32,6 +33,11 @@ FULL_CUDA = Sizes(
 LAYERS_CPU = replace(QUICK, batches=(2, 8, 24, 48), contexts=(192, 768), prompts=(96, 384))  # not the kernels' points
 LAYERS_CUDA = replace(FULL_CUDA, batches=(4, 24, 48, 96, 192), contexts=(1024, 6000), prompts=(768, 3072))
 
+INTERFERENCE_CPU = replace(QUICK, tokens=(16, 256), copy_bytes=(1 << 20, 1 << 26), message_bytes=(1 << 16, 1 << 22))
+INTERFERENCE_CUDA = replace(
+    FULL_CUDA, tokens=(64, 4096), copy_bytes=(1 << 26, 1 << 28), message_bytes=(1 << 22, 1 << 26)
+)  # fmt: skip
+
 
 def sizes_of(suite: str, device_type: str) -> Sizes:
     """Return the sizes that `suite` sweeps on a device of `device_type`."""
@@ -39,6 +45,8 @@ def sizes_of(suite: str, device_type: str) -> Sizes:
         return QUICK
     if suite in {"layers", "overlap"}:
         return LAYERS_CUDA if device_type == "cuda" else LAYERS_CPU
+    if suite == "interference":
+        return INTERFERENCE_CUDA if device_type == "cuda" else INTERFERENCE_CPU
     return FULL_CUDA if device_type == "cuda" else FULL_CPU
 
 
@@ -93,10 +101,15 @@ def _collectives(lab: Lab, ranks: Ranks) -> Iterator[Case]:
     yield from collective_cases(lab, ranks)
 
 
+def _interference(lab: Lab, ranks: Ranks) -> Iterator[Case]:
+    yield from interference_cases(lab, ranks)
+
+
 SUITES: Mapping[str, Callable[[Lab, Ranks], Iterator[Case]]] = {
     "quick": _quick,
     "full": _kernels,
     "layers": _layers,
     "overlap": _overlap,
     "collectives": _collectives,
+    "interference": _interference,
 }
