@@ -78,6 +78,7 @@ class Lab:
     """A model's modules on one device in one type; each is made when first needed, then kept.
 
     Weights are the same on every rank, inputs differ by `rank`; both depend on nothing else, so that runs repeat.
+    `whole`: the model with all its routed experts, of which `spec` has those that are held here.
     """
 
     spec: ModelSpec
@@ -85,6 +86,7 @@ class Lab:
     dtype: str
     sizes: Sizes
     rank: int = 0
+    whole: ModelSpec | None = None
 
     @property
     def element_bytes(self) -> int:

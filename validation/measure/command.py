@@ -92,6 +92,7 @@ def _measure(options: Options, say: Say) -> None:
         lab = Lab(
             spec=spec, device=device, dtype=options.dtype or DEFAULT_DTYPE[device.type],
             sizes=sizes_of(options.suite, device.type), rank=ranks.rank,
+            whole=subject(options.model, share, 0),
         )  # fmt: skip
         cases = cases_of(options.suite, lab, ranks)
         bench = _bench(options, lab, ranks, say)
