@@ -14,6 +14,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from validation.measure.steady import Steady
 from validation.measure.timing import Work
 from workloads.layers.attention import MLA
 from workloads.layers.experts import GroupedExperts
@@ -34,6 +35,10 @@ MOST_COPIES = 256
 WEIGHT_STD = 0.02  # keeps activations near 1, far from numbers too small for a CPU's fast path
 
 
+class NotHereError(Exception):
+    """What a case needs is not on this machine; the message says what."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
     """The sizes that a suite sweeps, all counts but `copy_bytes`."""
@@ -52,7 +57,8 @@ class Case:
     """One thing to time: `make` prepares it and returns the work; the rest is what a row of the table says of it.
 
     Neighbours of the same `together`, unless it is empty, are timed by turns. `outcome` tells, after the timing and
-    outside of it, what the row holds besides its time; between ranks it is called on all of them.
+    outside of it, what the row holds besides its time; between ranks it is called on all of them. `beside` makes a load
+    that is kept going while the work is timed; the work alone is then timed by turns with it, for the outcome.
     """
 
     kernel: str
@@ -64,6 +70,7 @@ class Case:
     moved_bytes: float | None = None
     together: str = ""
     outcome: Callable[[], Outcome] = dict
+    beside: Callable[[], Steady] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +78,7 @@ class Lab:
     """A model's modules on one device in one type; each is made when first needed, then kept.
 
     Weights are the same on every rank, inputs differ by `rank`; both depend on nothing else, so that runs repeat.
+    `whole`: the model with all its routed experts, of which `spec` has those that are held here.
     """
 
     spec: ModelSpec
@@ -78,6 +86,7 @@ class Lab:
     dtype: str
     sizes: Sizes
     rank: int = 0
+    whole: ModelSpec | None = None
 
     @property
     def element_bytes(self) -> int:

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ DEFAULT_DTYPE = {"cpu": "fp32", "cuda": "bf16"}
 DEFAULT_SHARE = {"cpu": 0.125, "cuda": 1.0}  # a CPU ends in minutes
 DEFAULT_EXPERTS = 16  # held by one rank of EP32 of LongCat-Flash
 SPREAD_BOUND = {"cpu": 0.10, "cuda": 0.05}  # other programs share a CPU
+SAMPLE_S = {"interference": 0.02}  # longer than some calls of a load
 Say = Callable[[str], None]
 
 
@@ -91,6 +92,7 @@ def _measure(options: Options, say: Say) -> None:
         lab = Lab(
             spec=spec, device=device, dtype=options.dtype or DEFAULT_DTYPE[device.type],
             sizes=sizes_of(options.suite, device.type), rank=ranks.rank,
+            whole=subject(options.model, share, 0),
         )  # fmt: skip
         cases = cases_of(options.suite, lab, ranks)
         bench = _bench(options, lab, ranks, say)
@@ -110,8 +112,10 @@ def _device(kind: str) -> torch.device:
 
 
 def _bench(options: Options, lab: Lab, ranks: Ranks, say: Say) -> Bench:
+    rule = Rule(spread_bound=SPREAD_BOUND[lab.device.type])
     return Bench(
-        suite=options.suite, device=device_name(lab.device), rule=Rule(spread_bound=SPREAD_BOUND[lab.device.type]),
+        suite=options.suite, device=device_name(lab.device),
+        rule=replace(rule, sample_s=SAMPLE_S.get(options.suite, rule.sample_s)),
         stopwatch=ranks.stopwatch(stopwatch_of(lab.device), lab.device),
         folder=options.out if ranks.is_first else None, say=say if ranks.is_first else _silent,
         slowed_by=partial(slowed_by, lab.device),

@@ -31,7 +31,7 @@ class SteadyCache(LatentCache):
 
     def __init__(self, n_sequences: int, n_positions: int, width: int, like: Tensor) -> None:
         super().__init__(2, n_sequences, n_positions, width, like)
-        self.entries_UBCX.normal_()
+        self.entries_UBCX.normal_(generator=torch.Generator(like.device).manual_seed(1))  # runs repeat
         self._length_U = [n_positions - 1] * 2
 
     def append(self, attention: int, entries_BSX: Tensor) -> Tensor:

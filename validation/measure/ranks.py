@@ -20,7 +20,7 @@ START = datetime.timedelta(minutes=5)  # ranks that load torch from a shared dis
 
 @dataclass(frozen=True, kw_only=True)
 class Ranks:
-    """Who takes part: this is `rank` of `n_ranks`; only the first writes and speaks."""
+    """Who takes part: this is `rank` of `n_ranks`; only the first writes and speaks. `timeout`: of a collective."""
 
     rank: int = 0
     n_ranks: int = 1
@@ -52,6 +52,11 @@ class Ranks:
         if n_members == self.n_ranks:
             return None
         group: dist.ProcessGroup = dist.new_group(list(range(n_members)), timeout=self.timeout)
+        return group
+
+    def apart(self, backend: str | None = None) -> dist.ProcessGroup:
+        """Return a group of all ranks for a second lane of work; to be called on every rank."""
+        group: dist.ProcessGroup = dist.new_group(timeout=self.timeout, backend=backend)
         return group
 
     def stopwatch(self, own: Stopwatch, device: torch.device) -> Stopwatch:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 
-from validation.measure.case import Case, Outcome
+from validation.measure.case import Case, NotHereError, Outcome
+from validation.measure.steady import Beside, beside_stopwatch
 from validation.measure.timing import Rule, Stopwatch, Timing, time_by_turns
 from validation.measurements import Key, Measurement, append_measurement, shape_text
 
@@ -45,8 +46,9 @@ def measure_cases(bench: Bench, cases: Sequence[Case], done: Collection[Key]) ->
     for group in groups(left):
         try:
             timings, outcomes = _time(bench, group)
-        except torch.OutOfMemoryError:
-            skipped += [f"{_words(case)}: out of memory" for case in group]
+        except (torch.OutOfMemoryError, NotHereError) as error:
+            reason = str(error) if isinstance(error, NotHereError) else "out of memory"
+            skipped += [f"{_words(case)}: {reason}" for case in group]
             number += len(group)
             bench.say(f"skipped {skipped[-1]}")
             continue
@@ -99,9 +101,19 @@ def _is_done(bench: Bench, group: Sequence[Case], done: Collection[Key]) -> bool
 
 
 def _time(bench: Bench, group: Sequence[Case]) -> tuple[list[Timing], list[Outcome]]:
+    """Time `group` by turns; what is to be timed beside a load is timed alone as well, for its outcome."""
     with torch.inference_mode():
-        timings = time_by_turns([case.make() for case in group], bench.stopwatch, bench.rule)
-        return timings, [case.outcome() for case in group]
+        works = [case.make() for case in group]
+        loads = {number: case.beside() for number, case in enumerate(group) if case.beside}
+        timed = [Beside(work, loads[i]) if i in loads else work for i, work in enumerate(works)]
+        alone = [works[number] for number in loads]
+        timings = time_by_turns([*timed, *alone], beside_stopwatch(bench.stopwatch), bench.rule)
+        outcomes = [case.outcome() for case in group]
+    for (number, load), timing in zip(loads.items(), timings[len(group) :], strict=True):
+        outcomes[number] = {
+            **outcomes[number], "alone_s": timing.median_s, "alone_spread": timing.spread, "partner_s": load.call_s
+        }  # fmt: skip
+    return timings[: len(group)], outcomes
 
 
 def _words(case: Case) -> str:

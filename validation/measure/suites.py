@@ -7,8 +7,10 @@ from hw_profiles.faults import Fault, InputFaults
 from validation.measure.attention import attention_cases
 from validation.measure.case import Case, Lab, Sizes
 from validation.measure.collectives import collective_cases
+from validation.measure.emulation import emulation_cases
 from validation.measure.feed_forward import feed_forward_cases
 from validation.measure.fp8 import fp8_cases, has_fp8
+from validation.measure.interference import interference_cases
 from validation.measure.layers import layer_cases
 from validation.measure.ranks import Ranks
 from validation.measure.small import small_cases
@@ -33,6 +35,13 @@ FULL_CUDA = Sizes(
 LAYERS_CPU = replace(QUICK, batches=(2, 8, 24, 48), contexts=(192, 768), prompts=(96, 384))  # not the kernels' points
 LAYERS_CUDA = replace(FULL_CUDA, batches=(4, 24, 48, 96, 192), contexts=(1024, 6000), prompts=(768, 3072))
 
+INTERFERENCE_CPU = replace(QUICK, tokens=(16, 256), copy_bytes=(1 << 20, 1 << 26), message_bytes=(1 << 16, 1 << 22))
+INTERFERENCE_CUDA = replace(
+    FULL_CUDA, tokens=(64, 4096), copy_bytes=(1 << 26, 1 << 28), message_bytes=(1 << 22, 1 << 26)
+)  # fmt: skip
+EMULATION_CPU = replace(QUICK, batches=(16, 64), contexts=(192,), prompts=(96,))
+EMULATION_CUDA = replace(FULL_CUDA, batches=(32, 128), contexts=(4096,), prompts=(2048,))
+
 
 def sizes_of(suite: str, device_type: str) -> Sizes:
     """Return the sizes that `suite` sweeps on a device of `device_type`."""
@@ -40,6 +49,10 @@ def sizes_of(suite: str, device_type: str) -> Sizes:
         return QUICK
     if suite in {"layers", "overlap"}:
         return LAYERS_CUDA if device_type == "cuda" else LAYERS_CPU
+    if suite == "interference":
+        return INTERFERENCE_CUDA if device_type == "cuda" else INTERFERENCE_CPU
+    if suite == "emulation":
+        return EMULATION_CUDA if device_type == "cuda" else EMULATION_CPU
     return FULL_CUDA if device_type == "cuda" else FULL_CPU
 
 
@@ -61,14 +74,30 @@ def _layers(lab: Lab, _ranks: Ranks) -> Iterator[Case]:
 
 
 def _overlap(lab: Lab, ranks: Ranks) -> Iterator[Case]:
-    """Whole layers in every order; between ranks with real all-to-alls, alone without communication."""
+    """Whole layers in every order; between ranks with real all-to-alls, alone without communication.
+
+    A GPU alone is also measured as one rank of a large group, whose transfers are emulated.
+    """
     _check_scmoe(lab)
-    orders: Mapping[str, RunBlock] = {
-        "in_turn": in_turn,
-        "sbo": single_batch_overlap,
-        "two_stream": two_streams(lab.lane),
-    }
+    orders = _orders(lab)
     yield from layer_cases(lab, orders, AllToAllExchange() if ranks.n_ranks > 1 else None, ranks)
+    if ranks.n_ranks == 1 and lab.device.type == "cuda":
+        yield from emulation_cases(lab, orders)
+
+
+def _emulation(lab: Lab, ranks: Ranks) -> Iterator[Case]:
+    """One rank of a large group, its transfers emulated on this device; between processes there is nothing to do."""
+    if ranks.n_ranks > 1:
+        raise InputFaults(
+            [Fault(field="--suite", got=f"'emulation' in {ranks.n_ranks} processes", allowed="one process",
+                   remedy="start it without torchrun, or measure --suite overlap between these ranks")]
+        )  # fmt: skip
+    _check_scmoe(lab)
+    yield from emulation_cases(lab, _orders(lab))
+
+
+def _orders(lab: Lab) -> Mapping[str, RunBlock]:
+    return {"in_turn": in_turn, "sbo": single_batch_overlap, "two_stream": two_streams(lab.lane)}
 
 
 def _check_scmoe(lab: Lab) -> None:
@@ -94,10 +123,16 @@ def _collectives(lab: Lab, ranks: Ranks) -> Iterator[Case]:
     yield from collective_cases(lab, ranks)
 
 
+def _interference(lab: Lab, ranks: Ranks) -> Iterator[Case]:
+    yield from interference_cases(lab, ranks)
+
+
 SUITES: Mapping[str, Callable[[Lab, Ranks], Iterator[Case]]] = {
     "quick": _quick,
     "full": _kernels,
     "layers": _layers,
     "overlap": _overlap,
     "collectives": _collectives,
+    "interference": _interference,
+    "emulation": _emulation,
 }

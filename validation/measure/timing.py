@@ -75,16 +75,19 @@ def host_stopwatch(now: Callable[[], float] = time.perf_counter) -> Stopwatch:
 
 
 def cuda_stopwatch(device: torch.device) -> Stopwatch:
-    """Return the stopwatch of work on the current stream of `device`: events before and after, synchronised."""
+    """Return the stopwatch of work on the current stream of `device`: events before and after, synchronised.
+
+    Other streams are not waited for: a load beside the work may run on one.
+    """
 
     def seconds(work: Work, n_calls: int) -> float:
-        start, end = _event(), _event()
-        torch.cuda.synchronize(device)
-        start.record()
+        start, end, stream = event(), event(), torch.cuda.current_stream(device)
+        stream.synchronize()
+        start.record(stream)
         for _ in range(n_calls):
             work()
-        end.record()
-        torch.cuda.synchronize(device)
+        end.record(stream)
+        end.synchronize()
         return float(start.elapsed_time(end)) * 1e-3
 
     return seconds
@@ -101,9 +104,10 @@ def spread_of(samples: Sequence[float]) -> float:
     return (high - low) / middle
 
 
-def _event() -> torch.cuda.Event:
-    event: torch.cuda.Event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-    return event
+def event() -> torch.cuda.Event:
+    """Return a CUDA event that tells times."""
+    made: torch.cuda.Event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+    return made
 
 
 def _warm_up(work: Work, stopwatch: Stopwatch, rule: Rule) -> int:

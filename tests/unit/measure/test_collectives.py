@@ -25,8 +25,10 @@ torch.set_num_threads(1)
 from validation.measure import command, runner
 from validation.measure.timing import Rule
 sizes_of = command.sizes_of
-command.sizes_of = lambda *at: replace(sizes_of(*at), batches=(2,), contexts=(8,), prompts=(), message_bytes=(512,))
-command.Rule = lambda spread_bound: Rule(sample_s=1e-5, n_rounds=1, spread_bound=10.0)
+command.sizes_of = lambda *at: replace(sizes_of(*at), batches=(2,), contexts=(8,), prompts=(), message_bytes=(512,),
+                                        tokens=(4,), copy_bytes=(64,))
+command.SAMPLE_S = {}
+command.Rule = lambda spread_bound: Rule(sample_s=1e-5, n_repeats=5, n_rounds=1, spread_bound=10.0)
 time_by_turns, n_cases = runner.time_by_turns, []
 def counted(*at):
     n_cases.append(1)
@@ -68,7 +70,7 @@ def run_ranks(folder, *words, fail="", n_ranks=2):
     return ranks[0].returncode, said
 
 
-def test_every_collective_is_measured_between_run_ranks(tmp_path):
+def test_every_collective_is_measured_between_two_ranks(tmp_path):
     code, said = run_ranks(tmp_path, "--suite", "collectives")
     rows = read_measurements(tmp_path)
     assert code == 0, said
@@ -86,6 +88,14 @@ def test_collectives_between_some_of_the_ranks_are_measured_too(tmp_path):
     n_each = len(collectives(2)) + 1  # and the layer's own all-to-all; 3 ranks do not share 8 experts evenly
     assert [row.shape["ranks"] for row in rows] == [2] * (n_each + 1) + [3] * n_each
     assert all(row.median_s > 0 for row in rows)
+
+
+def test_a_product_beside_a_collective_is_measured_between_two_ranks(tmp_path):
+    code, said = run_ranks(tmp_path, "--suite", "interference")
+    assert code == 0, said
+    rows = [row for row in read_measurements(tmp_path) if "collective" in row.op]
+    assert [row.op for row in rows] == ["gemm_beside.collective", "collective_beside.gemm"] * 2
+    assert all(row.median_s > 0 and row.outcome["partner_s"] > 0 and row.shape["ranks"] == 2 for row in rows)
 
 
 def test_orders_of_a_layer_are_measured_with_real_all_to_alls(tmp_path):

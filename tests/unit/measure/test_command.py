@@ -10,8 +10,11 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="measuring needs torch")
 
+from hw_profiles.faults import InputFaults
 from validation.measure import runner
 from validation.measure.command import Options, measure
+from validation.measure.ranks import Ranks
+from validation.measure.suites import cases_of
 from validation.measurements import TABLE_FILE, append_measurement, read_measurements, read_meta
 
 torch.set_num_threads(1)
@@ -133,6 +136,11 @@ def test_orders_of_a_layer_are_measured_side_by_side(tmp_path):
     assert measured(tmp_path, suite="overlap")[0] == 0
     orders = [row.shape["order"] for row in read_measurements(tmp_path)]
     assert orders == ["in_turn", "sbo", "two_stream"] * 4
+
+
+def test_between_processes_nothing_is_emulated():
+    with pytest.raises(InputFaults, match="'emulation' in 2 processes"):
+        cases_of("emulation", None, Ranks(n_ranks=2))
 
 
 @pytest.mark.parametrize(("options", "said"), [
