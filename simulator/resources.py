@@ -19,7 +19,8 @@ class Demand:
     `holds_sms`: the kernel (a communication kernel) starts only when all `sms` are free and keeps them to its end,
     waits for other ranks included; otherwise (a compute kernel) it takes up to `sms` of what is left, at least one,
     and more when others leave. `sm_s_C`: SM-seconds of work. `bytes_C`: resource name to bytes.
-    `share_beside_compute`: part of its pace that it keeps while a kernel with SM time runs on the same device.
+    `share_beside_compute`: part of its pace that it keeps while a kernel with SM time runs on the same device;
+    `compute_share`: part of its own that such a kernel keeps meanwhile.
     `group_C`: ranks with the same number end together; None: each rank for itself.
     """
 
@@ -31,6 +32,7 @@ class Demand:
     group_C: IntArray | None = None
     tail_latency_s: float = 0.0
     share_beside_compute: float = 1.0
+    compute_share: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)

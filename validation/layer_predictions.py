@@ -14,9 +14,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from hw_profiles.faults import Fault, InputFaults
 from hw_profiles.fitted import Fitted
+from hw_profiles.loader import load_curves, load_profile
 from hw_profiles.schema import HardwareProfile
 from simulator.metrics import layer_s
 from simulator.simulate import Run, simulate
+from validation.machine_fit import FAMILY
 from validation.measurements import Measurement
 from workloads.batch import Batch, FfnExperts, Precision, RoutingSpec
 from workloads.layout import Layout
@@ -35,6 +37,16 @@ class Target:
 
     profile: HardwareProfile
     fitted: Fitted
+
+
+def target_of(profile: str) -> Target:
+    """Return the machine that predicts; InputFaults for a profile without curves of its own measurements."""
+    target = Target(profile=load_profile(profile), fitted=load_curves(profile))
+    if not any(family == FAMILY for family, _ in target.fitted):
+        raise InputFaults([Fault(field="--profile", got=f"{profile!r}, without curves of PyTorch kernels",
+                                 allowed="a profile directory that `longsim calibrate MEASURED` wrote",
+                                 remedy="measure kernels and calibrate first")])  # fmt: skip
+    return target
 
 
 def spec_of(meta: Mapping[str, Any], where: str) -> ModelSpec:

@@ -19,7 +19,7 @@ from validation.measurements import Measurement, shape_text
 from validation.tables import share_of
 
 FAMILY = "torch"  # of the curves of own measurements in fitted.json
-HELD_OUT_SUITES = frozenset({"layers", "overlap", "emulation"})
+HELD_OUT_SUITES = frozenset({"layers", "overlap", "emulation", "live_layers"})
 N_FOLDS = 5  # every row is judged once, by a curve that has not seen it
 FEWEST_ROWS = 3
 APART = frozenset({"layer", "launch", "interference"})  # rows that no kernel curve is fitted on

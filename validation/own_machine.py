@@ -8,6 +8,7 @@ from typing import Any
 
 import tomlkit
 
+from hw_profiles.curves.interference import Interference
 from hw_profiles.curves.records import to_record
 from hw_profiles.faults import Fault, InputFaults
 from hw_profiles.fitted import FITTED_FILE
@@ -79,6 +80,8 @@ def write_own_profile(
     shipped = PROFILES_DIR / base / FITTED_FILE
     content = json.loads(shipped.read_text(encoding="utf-8")) if shipped.is_file() else {"sources": {}, "families": {}}
     content["families"][FAMILY] = {name: _record(group) for name, group in fit.groups.items()}
+    if beside := interference_of(fit):
+        content["families"].setdefault("interference", {})[FAMILY] = to_record(beside)
     content["pace_kept"] = dict(fit.pace_kept)
     content["sources"] |= sources
     content["command"] = "longsim calibrate"
@@ -90,6 +93,18 @@ def write_own_profile(
         with replacing(out / file_name) as file:
             file.write(body)
     return out
+
+
+def interference_of(fit: MachineFit) -> Interference | None:
+    """Return the pace that products and collectives keep beside one another; None where neither side was measured."""
+    product, transfer = (
+        [kept for name, kept in fit.pace_kept.items() if name.startswith(f"{op}|")]
+        for op in ("gemm_beside.collective", "collective_beside.gemm")
+    )
+    if not product or not transfer:
+        return None
+    share = _rounded(min(transfer))
+    return Interference(dispatch_share=share, combine_share=share, gemm_share=_rounded(min(product)))
 
 
 def _rates(fit: MachineFit, profile: HardwareProfile) -> Iterator[tuple[str, str, float, str]]:

@@ -72,4 +72,8 @@ def _flight(work: Work, machine: Machine, roofline: Cost) -> Cost:
     sent_C = np.maximum.reduce([roofline.demand.bytes_C[name] for name in links]) if links else work.flops_C
     at = Measured(curve=curve, seconds_C=sent_C, floor_C=sent_C, at={"moved_bytes": sent_C})
     demand = replace(roofline.demand, bytes_C=bytes_C, tail_latency_s=curve.curve.floor_s)
+    beside = machine.fitted.get(("interference", FAMILY))
+    if beside is not None and machine.interference != "off":
+        share = beside.curve.dispatch_share if work.kind == "dispatch" else beside.curve.combine_share
+        demand = replace(demand, share_beside_compute=share, compute_share=beside.curve.gemm_share)
     return replace(roofline, demand=demand, source_C=["fitted"] * len(sent_C), curve=curve, beyond_C=beyond(at))

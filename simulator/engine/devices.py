@@ -104,7 +104,8 @@ def _number_claims(
     columns = [demand.sm_s_C, *(demand.bytes_C.get(name, zeros_C) for name in capacities.bytes_per_s)]
     numbers = []
     for sm_s, *amounts in np.stack(columns, axis=1).tolist():
-        key = (sm_s, demand.sms, demand.holds_sms, demand.share_beside_compute, *amounts)
+        shares = (demand.share_beside_compute, demand.compute_share)
+        key = (sm_s, demand.sms, demand.holds_sms, *shares, *amounts)
         if key not in known:
             known[key] = len(claims)
             bytes_on = list(enumerate(amounts))
@@ -116,6 +117,7 @@ def _number_claims(
                     bytes_on=bytes_on,
                     capacity=capacity,
                     share_beside_compute=demand.share_beside_compute,
+                    compute_share=demand.compute_share,
                 )
             )
         numbers.append(known[key])
@@ -154,10 +156,10 @@ def groups_of(plan: Plan) -> list[list[Group] | None]:
 
 def clashes(plan: Plan) -> list[list[bool]]:
     """Return whether two demands slow one another other than by SMs, (D, D): they share a resource of bytes, or one
-    computes and the other loses pace beside compute. SMs are counted where they are wanted."""
+    computes and the other loses pace beside compute or takes some from it. SMs are counted where they are wanted."""
     used = [{name for name, b in d.bytes_C.items() if float(b.max(initial=0.0)) > 0.0} for d in plan.demands]
     computes = [bool(d.sm_s_C.max(initial=0.0) > 0.0) for d in plan.demands]
-    disturbed = [d.share_beside_compute < 1.0 for d in plan.demands]
+    disturbed = [d.share_beside_compute < 1.0 or d.compute_share < 1.0 for d in plan.demands]
     everyone = list(zip(used, computes, disturbed, strict=True))
     return [
         [not a.isdisjoint(b) or (loses_a and works_b) or (loses_b and works_a) for b, works_b, loses_b in everyone]

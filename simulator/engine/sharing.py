@@ -11,7 +11,8 @@ from dataclasses import dataclass
 class Claim:
     """What one activity wants on one device: SM-seconds on up to `sms` SMs (all of them or none if `holds`), and
     bytes on resources by number; `byte_rate` is its pace [1/s] if bytes alone bound it, of which it keeps
-    `share_beside_compute` while a claim with SM time goes on. A claim without work only holds its SMs."""
+    `share_beside_compute` while a claim with SM time goes on, which keeps `compute_share` of its own meanwhile. A claim
+    without work only holds its SMs."""
 
     sm_s: float
     sms: int
@@ -19,6 +20,7 @@ class Claim:
     bytes_on: tuple[tuple[int, float], ...]
     byte_rate: float
     share_beside_compute: float = 1.0
+    compute_share: float = 1.0
 
 
 def make_claim(
@@ -29,11 +31,12 @@ def make_claim(
     bytes_on: Sequence[tuple[int, float]],
     capacity: Sequence[float],
     share_beside_compute: float = 1.0,
+    compute_share: float = 1.0,
 ) -> Claim:
     """Return the claim; resources on which it moves nothing are left out."""
     used = tuple((resource, n_bytes) for resource, n_bytes in bytes_on if n_bytes > 0.0)
     byte_rate = min((capacity[resource] / n_bytes for resource, n_bytes in used), default=float("inf"))
-    return Claim(sm_s, sms, holds, used, byte_rate, share_beside_compute)
+    return Claim(sm_s, sms, holds, used, byte_rate, share_beside_compute, compute_share)
 
 
 def grant_sms(claims: Sequence[Claim], n_sms: int) -> list[int]:
@@ -62,7 +65,11 @@ def progress_rates(claims: Sequence[Claim], n_sms: int, capacity: Sequence[float
         cap = sms / claim.sm_s if claim.sm_s else (0.0 if claim.sms and not sms else float("inf"))
         limits.append(cap if cap < claim.byte_rate else claim.byte_rate)
     if any(claim.sm_s and limit for claim, limit in zip(claims, limits, strict=True)):
-        limits = [limit * claim.share_beside_compute for claim, limit in zip(claims, limits, strict=True)]
+        slowed = min(claim.compute_share if limit else 1.0 for claim, limit in zip(claims, limits, strict=True))
+        limits = [
+            limit * claim.share_beside_compute * (slowed if claim.sm_s else 1.0)
+            for claim, limit in zip(claims, limits, strict=True)
+        ]
     usage: dict[int, float] = {}
     for claim, limit in zip(claims, limits, strict=True):
         if limit:

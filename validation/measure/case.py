@@ -86,6 +86,7 @@ class Lab:
     dtype: str
     sizes: Sizes
     rank: int = 0
+    n_ranks: int = 1
     whole: ModelSpec | None = None
 
     @property
@@ -131,7 +132,7 @@ class Lab:
     @cached_property
     def experts(self) -> GroupedExperts:
         """The experts that one rank holds."""
-        return self.place(lambda: GroupedExperts(self.spec))
+        return self.place(lambda: GroupedExperts(self.spec, self.n_ranks))
 
     @cached_property
     def lane(self) -> Lane:

@@ -16,7 +16,8 @@ from validation.measure.environment import device_name, environment, slowed_by
 from validation.measure.ranks import Ranks, ranks_of
 from validation.measure.runner import Bench, measure_cases
 from validation.measure.subject import subject
-from validation.measure.suites import SUITES, cases_of, sizes_of
+from validation.measure.sizes import sizes_of
+from validation.measure.suites import SUITES, cases_of
 from validation.measure.timing import Rule, stopwatch_of
 from validation.measurements import read_measurements, read_meta, write_meta
 
@@ -87,11 +88,11 @@ def check(options: Options) -> None:
 def _measure(options: Options, say: Say) -> None:
     device = _device(options.device)
     share = options.share or DEFAULT_SHARE[device.type]
-    spec = subject(options.model, share, options.experts)
     with ranks_of(device, options.timeout_s) as ranks:
+        spec = subject(options.model, share, options.experts * ranks.n_ranks)
         lab = Lab(
             spec=spec, device=device, dtype=options.dtype or DEFAULT_DTYPE[device.type],
-            sizes=sizes_of(options.suite, device.type), rank=ranks.rank,
+            sizes=sizes_of(options.suite, device.type), rank=ranks.rank, n_ranks=ranks.n_ranks,
             whole=subject(options.model, share, 0),
         )  # fmt: skip
         cases = cases_of(options.suite, lab, ranks)

@@ -72,7 +72,7 @@ def emulation_cases(lab: Lab, orders: Mapping[str, RunBlock]) -> Iterator[Case]:
                 Layer(lab=whole, zero=zero, exchange=StandIn(n_ranks)) for zero in policies(whole.spec)
             ]  # fmt: skip
             for carrier in carriers(lab):
-                for point in points(lab):
+                for point in points(lab.sizes):
                     yield from _turns(layers, n_ranks, carrier, point, orders)
 
 

@@ -73,7 +73,7 @@ def _router(lab: Lab, n_tokens: int) -> Case:
 
 
 def _grouped_experts(lab: Lab, tokens_per_expert: int, load: str) -> Case:
-    hidden, width, n_experts = lab.spec.hidden, lab.spec.moe.expert_ffn, lab.spec.moe.n_routed_experts
+    hidden, width, n_experts = lab.spec.hidden, lab.spec.moe.expert_ffn, lab.spec.moe.n_routed_experts // lab.n_ranks
     load_G = load_of(n_experts, tokens_per_expert, SKEWS[load])
     n_rows, n_active = int(load_G.sum()), int((load_G > 0).sum())
     n_padded = padded_rows(load_G) if lab.dtype == "fp32" else n_rows  # bf16 has a grouped kernel

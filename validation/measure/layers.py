@@ -10,7 +10,7 @@ from functools import cached_property, partial
 import torch
 from torch import Tensor
 
-from validation.measure.case import Case, Lab, Outcome
+from validation.measure.case import Case, Lab, Outcome, Sizes
 from validation.measure.ranks import Ranks
 from validation.measure.timing import Work
 from workloads.layers.block import Context, ScMoEBlock
@@ -52,6 +52,10 @@ class Point:
     def shape(self) -> dict[str, int]:
         """The part of a row's shape that is the batch."""
         return {"batch": self.n_sequences, "new": self.n_new, "context": self.n_context}
+
+    def shape_of(self, order: str, zero: Policy, n_ranks: int) -> dict[str, int | str]:
+        """Return the shape of the row of one order of this batch, as it is keyed."""
+        return {**self.shape, "ranks": n_ranks, "order": order, "zero": zero}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,12 +116,11 @@ def layer_cases(
     without zero-computation experts, all of one batch by turns."""
     ranks = ranks or Ranks()
     layers = {zero: Layer(lab=lab, zero=zero, exchange=exchange) for zero in policies(lab.spec)}
-    for point in points(lab):
+    for point in points(lab.sizes):
         for zero, layer in layers.items():
             for order, run in orders.items():
                 yield Case(
-                    kernel="layer", op="scmoe_layer", dtype=lab.dtype,
-                    shape={**point.shape, "ranks": ranks.n_ranks, "order": order, "zero": zero},
+                    kernel="layer", op="scmoe_layer", dtype=lab.dtype, shape=point.shape_of(order, zero, ranks.n_ranks),
                     make=partial(layer.work, run, point), outcome=partial(_sent_and_computed, layer, point, ranks),
                     together=f"{point}",
                 )  # fmt: skip
@@ -128,11 +131,11 @@ def policies(spec: ModelSpec) -> list[Policy]:
     return ["skip", "none"] if spec.moe.n_zero_experts else ["none"]
 
 
-def points(lab: Lab) -> Iterator[Point]:
+def points(sizes: Sizes) -> Iterator[Point]:
     """Yield the batches of a suite's sizes: decode over batch × context, then prefills of one prompt."""
-    for batch in lab.sizes.batches:
-        yield from (Point(n_sequences=batch, n_new=1, n_context=context) for context in lab.sizes.contexts)
-    yield from (Point(n_sequences=1, n_new=prompt, n_context=prompt) for prompt in lab.sizes.prompts)
+    for batch in sizes.batches:
+        yield from (Point(n_sequences=batch, n_new=1, n_context=context) for context in sizes.contexts)
+    yield from (Point(n_sequences=1, n_new=prompt, n_context=prompt) for prompt in sizes.prompts)
 
 
 def _sent_and_computed(layer: Layer, point: Point, ranks: Ranks) -> Outcome:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from hw_profiles.faults import Fault, InputFaults
 from validation.measure.attention import attention_cases
-from validation.measure.case import Case, Lab, Sizes
+from validation.measure.case import Case, Lab
 from validation.measure.collectives import collective_cases
 from validation.measure.emulation import emulation_cases
 from validation.measure.feed_forward import feed_forward_cases
@@ -13,48 +13,10 @@ from validation.measure.fp8 import fp8_cases, has_fp8
 from validation.measure.interference import interference_cases
 from validation.measure.layers import layer_cases
 from validation.measure.ranks import Ranks
+from validation.measure.sizes import LIVE_INTERFERENCE
 from validation.measure.small import small_cases
 from workloads.layers.all_to_all import AllToAllExchange
 from workloads.layers.overlap import RunBlock, in_turn, single_batch_overlap, two_streams
-
-QUICK = Sizes(
-    tokens=(2, 8, 24, 64, 128, 256), batches=(2, 8, 32), contexts=(128, 512, 1536), prompts=(64, 128, 256),
-    tokens_per_expert=(1, 4, 12, 32, 96),
-    copy_bytes=(1 << 16, 1 << 20, 1 << 25), message_bytes=(1 << 10, 1 << 16, 1 << 22),
-)  # fmt: skip
-FULL_CPU = Sizes(
-    tokens=(1, 4, 16, 64, 128, 256, 512), batches=(1, 4, 16, 32), contexts=(128, 512, 2048), prompts=(64, 256, 512),
-    tokens_per_expert=(1, 4, 16, 32), copy_bytes=tuple(1 << n for n in range(12, 28, 3)),
-    message_bytes=tuple(1 << n for n in range(10, 25, 2)),
-)  # fmt: skip
-FULL_CUDA = Sizes(
-    tokens=(1, 8, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192), batches=(1, 8, 32, 64, 128, 256),
-    contexts=(512, 2048, 5000, 16384), prompts=(512, 2048, 4096, 8192), tokens_per_expert=(1, 4, 16, 64, 256, 1024),
-    copy_bytes=tuple(1 << n for n in range(12, 31, 2)), message_bytes=tuple(1 << n for n in range(12, 29, 2)),
-)  # fmt: skip
-LAYERS_CPU = replace(QUICK, batches=(2, 8, 24, 48), contexts=(192, 768), prompts=(96, 384))  # not the kernels' points
-LAYERS_CUDA = replace(FULL_CUDA, batches=(4, 24, 48, 96, 192), contexts=(1024, 6000), prompts=(768, 3072))
-
-INTERFERENCE_CPU = replace(QUICK, tokens=(16, 256), copy_bytes=(1 << 20, 1 << 26), message_bytes=(1 << 16, 1 << 22))
-INTERFERENCE_CUDA = replace(
-    FULL_CUDA, tokens=(64, 4096), copy_bytes=(1 << 26, 1 << 28), message_bytes=(1 << 22, 1 << 26)
-)  # fmt: skip
-EMULATION_CPU = replace(QUICK, batches=(16, 64), contexts=(192,), prompts=(96,))
-EMULATION_CUDA = replace(FULL_CUDA, batches=(32, 128), contexts=(4096,), prompts=(2048,))
-
-
-def sizes_of(suite: str, device_type: str) -> Sizes:
-    """Return the sizes that `suite` sweeps on a device of `device_type`."""
-    if suite == "quick":
-        return QUICK
-    if suite in {"layers", "overlap"}:
-        return LAYERS_CUDA if device_type == "cuda" else LAYERS_CPU
-    if suite == "interference":
-        return INTERFERENCE_CUDA if device_type == "cuda" else INTERFERENCE_CPU
-    if suite == "emulation":
-        return EMULATION_CUDA if device_type == "cuda" else EMULATION_CPU
-    return FULL_CUDA if device_type == "cuda" else FULL_CPU
-
 
 def cases_of(suite: str, lab: Lab, ranks: Ranks) -> list[Case]:
     """Return the cases of `suite`; InputFaults where this model or this way of starting has none."""
@@ -127,6 +89,15 @@ def _interference(lab: Lab, ranks: Ranks) -> Iterator[Case]:
     yield from interference_cases(lab, ranks)
 
 
+def _live(lab: Lab, ranks: Ranks) -> Iterator[Case]:
+    """What the layers of `live_layers` are made of: their kernels, all-to-alls, and products beside these."""
+    yield from (case for case in _kernels(lab, ranks) if case.op != "lm_head")
+    if ranks.n_ranks > 1:
+        yield from (case for case in collective_cases(lab, ranks) if case.kernel == "all_to_all")
+        beside = interference_cases(replace(lab, sizes=LIVE_INTERFERENCE), ranks)
+        yield from (case for case in beside if "collective" in case.op)
+
+
 SUITES: Mapping[str, Callable[[Lab, Ranks], Iterator[Case]]] = {
     "quick": _quick,
     "full": _kernels,
@@ -135,4 +106,6 @@ SUITES: Mapping[str, Callable[[Lab, Ranks], Iterator[Case]]] = {
     "collectives": _collectives,
     "interference": _interference,
     "emulation": _emulation,
+    "live": _live,
+    "live_layers": _overlap,
 }

@@ -11,9 +11,7 @@ from typing import Any
 import pandas as pd
 
 from hw_profiles.faults import Fault, InputFaults
-from hw_profiles.loader import load_curves, load_profile
-from validation.layer_predictions import Target, predicted_rows, spec_of
-from validation.machine_fit import FAMILY
+from validation.layer_predictions import predicted_rows, spec_of, target_of
 from validation.measurements import TABLE_FILE, Measurement, read_measurements, read_meta
 
 POINT = ["batch", "new", "context", "ranks", "zero", "dtype"]
@@ -44,16 +42,6 @@ def measured_layers(folder: Path) -> list[Measurement]:
         raise InputFaults([Fault(field="--measured", got=f"{str(folder)!r}, without whole layers in {TABLE_FILE}",
                                  allowed="a folder that holds some", remedy="measure with --suite layers or overlap")])  # fmt: skip
     return rows
-
-
-def target_of(profile: str) -> Target:
-    """Return the machine that predicts; InputFaults for a profile without curves of its own measurements."""
-    target = Target(profile=load_profile(profile), fitted=load_curves(profile))
-    if not any(family == FAMILY for family, _ in target.fitted):
-        raise InputFaults([Fault(field="--profile", got=f"{profile!r}, without curves of PyTorch kernels",
-                                 allowed="a profile directory that `longsim calibrate MEASURED` wrote",
-                                 remedy="measure kernels and calibrate first")])  # fmt: skip
-    return target
 
 
 def layers_document(profile: str, folder: Path) -> dict[str, Any]:

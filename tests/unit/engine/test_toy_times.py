@@ -256,3 +256,18 @@ def test_a_transfer_loses_pace_beside_compute_and_regains_it_alone():
     )
     # the GEMM ends at 1 s, when half of the transfer is done; the other half goes alone in 0.5 s
     assert times.end_OC[:, 0] == pytest.approx([1.5, 1.0], rel=1e-12)
+
+
+def test_a_transfer_takes_pace_from_the_compute_beside_it():
+    zeros_C = np.zeros(1)
+    transfer = Demand(
+        latency_s_C=zeros_C, sm_s_C=zeros_C, sms=0, bytes_C={"link.egress": np.array([1e9])}, compute_share=0.5
+    )
+    gemm = Demand(latency_s_C=zeros_C, sm_s_C=np.array([10.0]), sms=10)
+    times = run(
+        [Activity(stream="comm", deps=(), demand=transfer), Activity(stream="main", deps=(), demand=gemm)],
+        Capacities(n_sms=10, bytes_per_s={"link.egress": 1e9}),
+        n_classes=1,
+    )
+    # the transfer ends at 1 s, when half of the GEMM is done; the other half goes alone in 0.5 s
+    assert times.end_OC[:, 0] == pytest.approx([1.0, 1.5], rel=1e-12)

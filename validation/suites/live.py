@@ -1,0 +1,33 @@
+"""The loop on this machine as a suite: layers predicted before they ran, and the mechanisms that were not exercised."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from validation.live.loop import LiveOptions, LiveRun
+from validation.suites.layers import judged
+
+
+def live_document(run: LiveRun, options: LiveOptions) -> dict[str, Any]:
+    """Return the suite as the JSON document of `validate live --json`."""
+    document = judged(run.layers, device=options.device)
+    return document | {
+        "suite": "live", "device": run.calibration.fit.device, "n_ranks": options.n_ranks, "link": options.link,
+        "folder": str(run.folder), "learned": [vars(item) for item in run.calibration.learned],
+        "pace_kept": dict(run.calibration.fit.pace_kept), "not_exercised": list(not_exercised(options)),
+    }  # fmt: skip
+
+
+def not_exercised(options: LiveOptions) -> Iterator[str]:
+    """Yield the mechanisms of a cluster that this run says nothing about."""
+    if options.device == "cpu":
+        yield "streaming multiprocessors: kernels that hold some of them, waves of tiles, HBM shared between streams"
+        yield "launches replayed from a captured graph"
+        yield "FP8 products and payloads"
+        yield "receive hooks and low-latency all-to-all kernels"
+        yield "NICs: gloo goes through the kernel's TCP" + (" over a shaped virtual link" if options.link else "")
+    if not options.link and options.device == "cpu":
+        yield "a link that is slow: ranks talk over the loopback device (as root, --link 1gbit shapes one)"
+    if options.n_ranks == 1:
+        yield "communication: there is one rank"
+    yield "switches, rails and congestion between nodes: every pair of ranks has the same way"
+    yield "serving: queues, batching, the growth of contexts"
