@@ -7,6 +7,7 @@ from hw_profiles.faults import Fault, InputFaults
 from validation.measure.attention import attention_cases
 from validation.measure.case import Case, Lab, Sizes
 from validation.measure.collectives import collective_cases
+from validation.measure.deepep import deepep_cases
 from validation.measure.emulation import emulation_cases
 from validation.measure.feed_forward import feed_forward_cases
 from validation.measure.fp8 import fp8_cases, has_fp8
@@ -122,16 +123,13 @@ def _collectives(lab: Lab, ranks: Ranks) -> Iterator[Case]:
     yield from collective_cases(lab, ranks)
 
 
-def _interference(lab: Lab, ranks: Ranks) -> Iterator[Case]:
-    yield from interference_cases(lab, ranks)
-
-
 SUITES: Mapping[str, Callable[[Lab, Ranks], Iterator[Case]]] = {
     "quick": _quick,
     "full": _kernels,
     "layers": _layers,
     "overlap": _overlap,
     "collectives": _collectives,
-    "interference": _interference,
+    "interference": interference_cases,
     "emulation": _emulation,
+    "deepep": deepep_cases,
 }
