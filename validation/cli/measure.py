@@ -7,12 +7,13 @@ import typer
 
 from validation.measure.command import DEFAULT_EXPERTS, Options
 from validation.measure.command import measure as measure_into
+from validation.measure.suites import SUITES
 
 
 def measure(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the table; continued if unfinished.")],
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
-    suite: Annotated[str, typer.Option(help="quick, full, layers, overlap or collectives (under torchrun)")] = "quick",
+    suite: Annotated[str, typer.Option(help=f"{', '.join(SUITES)}; collectives and deepep under torchrun")] = "quick",
     model: Annotated[str, typer.Option(help="Model by name, as `longsim models` lists them.")] = "longcat_flash",
     share: Annotated[float, typer.Option(help="Size of the model; 0: whole on cuda, 1/8 on cpu.")] = 0.0,
     experts: Annotated[int, typer.Option(help="Routed experts held here; 0: all.")] = DEFAULT_EXPERTS,

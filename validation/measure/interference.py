@@ -33,7 +33,7 @@ def products(lab: Lab) -> list[tuple[int, int]]:
 
 def _both_sides(lab: Lab, partner: Partner, shape: Mapping[str, int]) -> Iterator[Case]:
     m, n, k = (shape[name] for name in "mnk")
-    make_gemm = partial(_gemm, lab, m, n, k)
+    make_gemm = partial(product_work, lab, m, n, k)
     shape = {**shape, **partner.shape, "partner_bytes": partner.n_bytes}
     yield Case(
         kernel="interference", op=f"gemm_beside.{partner.name}", shape=shape, dtype=lab.dtype, make=make_gemm,
@@ -45,8 +45,8 @@ def _both_sides(lab: Lab, partner: Partner, shape: Mapping[str, int]) -> Iterato
     )  # fmt: skip
 
 
-def _gemm(lab: Lab, m: int, n: int, k: int) -> Work:
-    """y[m, n] = x[m, k] W[n, k]^T, W read from memory as between other layers."""
+def product_work(lab: Lab, m: int, n: int, k: int) -> Work:
+    """Return y[m, n] = x[m, k] W[n, k]^T, W read from memory as between other layers."""
     x_MK = lab.random(m, k)
     layer = lab.place(lambda: nn.Linear(k, n, bias=False))
     return cold(lambda linear: functional.linear(x_MK, linear.weight), layer, n * k * lab.element_bytes)

@@ -7,6 +7,7 @@ from hw_profiles.faults import Fault, InputFaults
 from validation.measure.attention import attention_cases
 from validation.measure.case import Case, Lab
 from validation.measure.collectives import collective_cases
+from validation.measure.deepep import deepep_cases
 from validation.measure.emulation import emulation_cases
 from validation.measure.feed_forward import feed_forward_cases
 from validation.measure.fp8 import fp8_cases, has_fp8
@@ -85,10 +86,6 @@ def _collectives(lab: Lab, ranks: Ranks) -> Iterator[Case]:
     yield from collective_cases(lab, ranks)
 
 
-def _interference(lab: Lab, ranks: Ranks) -> Iterator[Case]:
-    yield from interference_cases(lab, ranks)
-
-
 def _live(lab: Lab, ranks: Ranks) -> Iterator[Case]:
     """What the layers of `live_layers` are made of: their kernels, all-to-alls, and products beside these."""
     yield from (case for case in _kernels(lab, ranks) if case.op != "lm_head")
@@ -104,8 +101,9 @@ SUITES: Mapping[str, Callable[[Lab, Ranks], Iterator[Case]]] = {
     "layers": _layers,
     "overlap": _overlap,
     "collectives": _collectives,
-    "interference": _interference,
+    "interference": interference_cases,
     "emulation": _emulation,
     "live": _live,
     "live_layers": _overlap,
+    "deepep": deepep_cases,
 }
