@@ -9,13 +9,15 @@ from workloads.lowering.ffn import FfnBlock, dense_ffn, shared_experts
 from workloads.lowering.kernels import add_norm, elementwise, stream_bytes
 from workloads.lowering.moe import MoeBlock, moe_block
 from workloads.lowering.view import View
+from workloads.model import Shortcut
 from workloads.ops import Work
 from workloads.zoo import n_moe_layers
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScmoeLayer:
-    """Two attentions, two dense FFNs and one MoE that reads the first attention's output and is added at the end."""
+    """Two attentions, two dense FFNs and one MoE that reads what its `shortcut` names (2: the state after the first
+    attention; see `ModelSpec`) and is added at the end."""
 
     index: int
     suffix: str
@@ -27,6 +29,7 @@ class ScmoeLayer:
     ffn_1: FfnBlock
     moe: MoeBlock
     merge: Work
+    shortcut: Shortcut = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +89,7 @@ def _scmoe_layers(view: View) -> list[Layer]:
         ScmoeLayer(
             index=index, suffix=view.suffix, attention_0=attention_0, post_norm_0=post_norm_0, ffn_0=ffn_0,
             attention_1=attention_1, post_norm_1=post_norm_1, ffn_1=ffn_1, moe=moe, merge=merge,
+            shortcut=view.step.model.shortcut,
         )
         for index, moe in enumerate(_moe_blocks(view, view.step.model.n_layers))
     ]  # fmt: skip

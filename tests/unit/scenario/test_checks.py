@@ -77,6 +77,11 @@ FAULTS = (
     (["model_overrides.moe.top_k=600"], "model_overrides.moe.top_k", "600", "up to moe.n_routed_experts, 512", "lower"),
     (["model_overrides.moe.top_k=4"], "model_overrides.moe.mean_ffn_experts", "8", "0 to moe.top_k, 4", "set it"),
     (["model_overrides.n_dense_layers=3"], "model_overrides.n_dense_layers", "3", "0 to 0", "lower it"),
+    (["model_overrides.shortcut=4"], "model_overrides.shortcut", "4", "0, 1, 2, 3", "write one of these"),
+    (["model=deepseek_v3", "model_overrides.shortcut=2"], "model_overrides.shortcut", "2",
+     "nothing: deepseek_v3 has block 'moe'", "choose a ScMoE model"),
+    (["phase=prefill", "batch.prompt_tokens=8", "schedule=prefill_pairs", "model_overrides.shortcut=3"],
+     "model_overrides.shortcut", "3", "2 with the schedule 'prefill_pairs'", "choose another schedule"),
     (["model=deepseek_v3", "model_overrides.n_dense_layers=61"], "model_overrides.n_dense_layers", "61", "0 to 60",
      "lower it"),
 )  # fmt: skip
