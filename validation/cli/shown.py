@@ -31,8 +31,9 @@ def show_rows(document: Mapping[str, Any]) -> None:
 
 def _verdict(row: Mapping[str, Any]) -> str:
     if row["ok"] is None:
-        return "not judged"
-    return "ok" if row["ok"] else f"[red]missed {row['tolerance']:g}[/red]"
+        return "fitted" if row.get("fitted") else "not judged"
+    bar = f"{row['tolerance']:g}" if "tolerance" in row else "{:g} to {:g}".format(*row["bar"])
+    return "ok" if row["ok"] else f"[red]missed {bar}[/red]"
 
 
 def show_kernels(document: Mapping[str, Any]) -> None:

@@ -24,6 +24,7 @@ from validation.cli.shown import show_kernels, show_rows
 from validation.known_tables import default_data
 from validation.suites.kernels import judge_kernels, residuals_of
 from validation.suites.published import published_document
+from validation.suites.scmoe import scmoe_document
 from validation.suites.theory import theory_document
 
 Document = Mapping[str, Any]
@@ -67,6 +68,7 @@ SUITES: Mapping[str, Suite] = {
     "theory": Suite(judge=lambda _: theory_document(), show=show_rows),
     "kernels": Suite(judge=_kernels, show=show_kernels, options=("data", "by", "report"), verdicts="tables"),
     "published": Suite(judge=_published, show=show_rows, options=("points",)),
+    "scmoe": Suite(judge=lambda _: scmoe_document(), show=show_rows),
 }
 DataOption = Annotated[
     Path | None, typer.Option("--data", metavar="PATH", help="Directory of tables, or one CSV file (kernels).")
@@ -79,7 +81,7 @@ PointsOption = Annotated[
 
 
 def validate(
-    suite: Annotated[str, typer.Argument(metavar="SUITE", help="theory | kernels | published")],
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="theory | kernels | published | scmoe")],
     data: DataOption = None,
     by: ByOption = "",
     points: PointsOption = None,
