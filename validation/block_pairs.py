@@ -19,7 +19,7 @@ from workloads.lowering.ffn import FfnBlock
 from workloads.lowering.layers import ScmoeLayer
 from workloads.lowering.moe import AllToAllPhases, MoeBlock
 from workloads.model import Shortcut
-from workloads.ops import Kernel, Traffic, Work
+from workloads.ops import BytesByDistance, Kernel, Traffic, Work
 from workloads.schedules.build import GraphBuilder, joined
 from workloads.schedules.shortcut import backbone, moe_input
 
@@ -136,8 +136,8 @@ def _ffn(name: str, time: float) -> FfnBlock:
 
 
 def _exchange(kind: str, time: float, issue: Sequence[Work] = (), receive: Sequence[Work] = ()) -> AllToAllPhases:
-    amount, zero = {"node": np.array([time])}, np.zeros(1)
-    traffic = Traffic(sent_C=amount, received_C=amount, local_C=zero, group_C=np.zeros(1, dtype=np.int64))
+    amount: BytesByDistance = {"node": np.array([time])}
+    traffic = Traffic(sent_C=amount, received_C=amount, local_C=np.zeros(1), group_C=np.zeros(1, dtype=np.int64))
     return AllToAllPhases(issue=issue, flight=[_work(kind, "all_to_all_flight", 0.0, traffic=traffic)], receive=receive)
 
 

@@ -101,11 +101,12 @@ def scmoe_rows() -> Sequence[ScmoeRow]:
 def _speedup_row(facts: Facts, row: Facts) -> ScmoeRow:
     table, fitted = facts["table"][row["table"]], row["use"] == "fit"
     design = designs(facts, row["table"])[row["design"]]
-    bar = {} if fitted else {"low": row["value"] * (1 - TOLERANCE), "high": row["value"] * (1 + TOLERANCE)}
     return ScmoeRow(
         id=row["id"], what=f"{table['what']}, {row['design']}, {row['phase']}", reference=row["value"],
         predicted=speedup(design, fitted_times(row["table"], row["phase"]), row["phase"]),
-        unit="x top-2", source=table["source"], fitted=fitted, **bar,
+        unit="x top-2", source=table["source"], fitted=fitted,
+        low=None if fitted else row["value"] * (1.0 - TOLERANCE),
+        high=None if fitted else row["value"] * (1.0 + TOLERANCE),
     )  # fmt: skip
 
 
@@ -121,10 +122,9 @@ def _rule_row(fact: Facts, predict: Callable[[PairTimes], float]) -> ScmoeRow:
 
 
 def _row(fact: Facts, predicted: float, unit: str) -> ScmoeRow:
-    bar = {name: fact.get(name) for name in ("low", "high")}
     return ScmoeRow(
         id=fact["id"], what=fact["what"], predicted=predicted, reference=fact["reference"], unit=unit,
-        source=fact["source"], **bar,
+        source=fact["source"], low=fact.get("low"), high=fact.get("high"),
     )  # fmt: skip
 
 
