@@ -46,7 +46,7 @@ HOUSE = Rules(
         "workloads.choices",
         "workloads.contexts | workloads.routing | workloads.routing_counts | workloads.zoo | workloads.layers"
         " | workloads.hf_config",
-        "workloads.step | workloads.graph",
+        "workloads.step | workloads.graph | workloads.scmoe_models",
         "workloads.ops | workloads.model | workloads.batch | workloads.layout | workloads.routing_trace"
         " | workloads.config_keys",
         "hw_profiles.loader | hw_profiles.fits",

@@ -78,6 +78,7 @@ class ModelSpec:
     conventional layer (one attention, one MoE; the first `n_dense_layers` have a dense FFN in its place); "dense" a
     layer of one attention and one dense FFN throughout, whose `moe` is NO_EXPERTS. `sparse_attention`: the model reads
     only part of its context, which nothing here counts (its indexer neither): attention reads the full context.
+    `gated_ffn`: FFNs and experts are SwiGLU, three matrices; false: up, activation, down, as in GPT.
     """
 
     name: str
@@ -93,8 +94,14 @@ class ModelSpec:
     tied_embeddings: bool = False
     sparse_attention: bool = False
     shortcut: Shortcut = 2
+    gated_ffn: bool = True
     mtp: MtpSpec | None = None
     ngram: NgramSpec | None = None
+
+    @property
+    def n_up(self) -> int:
+        """Products into an FFN's inner width, run as one: gate and up, or up alone."""
+        return 2 if self.gated_ffn else 1
 
     @property
     def attentions_per_layer(self) -> int:
