@@ -133,9 +133,9 @@ def overlap_window(scenario: Scenario) -> pd.DataFrame:
     timeline = run_scenario(replace(scenario, schedule="sequential")).timeline
     timeline = timeline[timeline["layer"] >= 0]
     took_s = (timeline["end_s"] - timeline["start_s"]) * timeline["n_alike"] / scenario.n_gpus
-    last_combine = timeline["op_id"].where(timeline["kind"] == "combine").groupby(timeline["layer"]).transform("max")
-    in_window = (timeline["op_id"] > last_combine) & (timeline["kind"] != "residual")
-    columns = {"window_s": took_s.where(in_window, 0.0)}
     fills = ("router", "dispatch", "experts", "combine")
+    branch = timeline["op_id"].where(timeline["kind"].isin(fills)).groupby(timeline["layer"])
+    behind = timeline["op_id"] > branch.transform("max")  # in turn, the branch comes right after its input
+    columns = {"window_s": took_s.where(behind & (timeline["kind"] != "residual"), 0.0)}
     columns |= {f"{kind}_s": took_s.where(timeline["kind"] == kind, 0.0) for kind in fills}
     return pd.DataFrame(columns).groupby(timeline["layer"]).sum().reset_index()

@@ -2,10 +2,10 @@
 second block.
 
 A pair of blocks is one ScMoE layer: the first block's MLP is FFN_0, the shared expert FFN_1, as wide as a routed one.
-Multi-head attention is GQA with a key head for each query head. Assumed, not from the table: FFNs of 4 x hidden, GPT-2's
-vocabulary with tied embeddings, heads of 64 (Medium) and 128 (XL). Learned positions and biases are not counted.
-LLaMA2-MoE (a shortcut in every block) and SwinV2-MoE-S (widths that change from stage to stage, attention in windows)
-are not expressible as a `ModelSpec`.
+Multi-head attention is GQA with a key head for each query head. Assumed, not from the table: FFNs of 4 x hidden,
+GPT-2's vocabulary with tied embeddings, heads of 64 (Medium) and 128 (XL). Learned positions and biases are not
+counted. LLaMA2-MoE (a shortcut in every block) and SwinV2-MoE-S (widths that change from stage to stage, attention in
+windows) are not expressible as a `ModelSpec`.
 """
 
 from workloads.model import GqaSpec, ModelSpec, MoeSpec

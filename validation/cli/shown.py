@@ -27,6 +27,9 @@ def show_rows(document: Mapping[str, Any]) -> None:
         out.print(f"skipped: {item['id']}: {item['reason']}", markup=False)
     summary = document["summary"]
     out.print(f"{summary['n_ok']} of {summary['n']} rows within their bar", markup=False)
+    if "median" in summary:
+        text = f"median error {percent(summary['median'])}, signed {percent(summary['bias'], sign='+')}, fitted rows left out"
+        out.print(text, markup=False)
 
 
 def _verdict(row: Mapping[str, Any]) -> str:

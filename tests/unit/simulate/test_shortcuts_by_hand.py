@@ -1,5 +1,5 @@
-"""One ScMoE layer on the toy machine, each shortcut position by hand [us]. No op stands in another's way: dense products
-take 5 of the 10 SMs, router and experts 3, and nothing reads memory.
+"""One ScMoE layer on the toy machine, each shortcut position by hand [us]. No op stands in another's way: dense
+products take 5 of the 10 SMs, router and experts 3, and nothing reads memory.
 
 MLA: projections 4, core 6; FFN: 8; router 1; dispatch 9,000 bytes and a latency: 10; experts 5; combine 12.
 """

@@ -144,7 +144,7 @@ def test_names_and_shapes_hang_together(name):
 
 
 def test_the_scmoe_papers_gpt3_has_the_papers_size_without_its_shared_experts():
-    """4.1 B in table 8, of the standard MoE: 24 attentions, 12 MLPs, 12 x 8 experts of 2 x 2048 x 8192, a vocabulary."""
+    """4.1 B in table 8, of the standard MoE: 24 attentions, 12 MLPs, 12 x 8 experts of 2 x 2048 x 8192, vocabulary."""
     model = ZOO["gpt3_moe_xl"]()
     counts, ffn = count_parameters(model), 2 * 2048 * 8192
     assert (counts.attention, counts.dense_ffn, counts.experts) == (24 * 4 * 2048**2, 24 * ffn, 12 * 8 * ffn)
