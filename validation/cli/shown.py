@@ -28,8 +28,8 @@ def show_rows(document: Mapping[str, Any]) -> None:
     summary = document["summary"]
     out.print(f"{summary['n_ok']} of {summary['n']} rows within their bar", markup=False)
     if "median" in summary:
-        text = f"median error {percent(summary['median'])}, signed {percent(summary['bias'], sign='+')}, fitted rows left out"
-        out.print(text, markup=False)
+        median, bias = percent(summary["median"]), percent(summary["bias"], sign="+")
+        out.print(f"median error {median}, signed {bias}; fitted rows left out", markup=False)
 
 
 def _verdict(row: Mapping[str, Any]) -> str:

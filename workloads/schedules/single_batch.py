@@ -35,7 +35,7 @@ def sbo(build: GraphBuilder, parts: Sequence[Sequence[Layer]], after: Deps) -> D
 
     1: MLA_0. 2: FFN_0 and the QKV projections of MLA_1 beside router and dispatch. 3: experts, alone. 4: core of
     MLA_1, output projection and FFN_1 beside combine. With another shortcut position stage 2 begins where the MoE's
-    input stands; without one only FFN_1 is left, for stage 4.
+    input stands; without a shortcut only FFN_1 is left, for stage 4: combine carries more bytes than dispatch.
     """
     for layer in _scmoe(parts[0]):
         moe, at = layer.moe, layer.index
