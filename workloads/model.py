@@ -76,8 +76,8 @@ class ModelSpec:
     state that it reads, as in the ScMoE paper: 3 the layer's input, 2 after the first attention, LongCat's, 1 after the
     first FFN, 0 after the second attention: no shortcut); "moe" a conventional layer (one attention, one MoE; the first
     `n_dense_layers` have a dense FFN in its place); "dense" a layer of one attention and one dense FFN throughout,
-    whose `moe` is NO_EXPERTS. `sparse_attention`: the model reads only part of its context, which nothing here counts (its
-    indexer neither): attention reads the full context.
+    whose `moe` is NO_EXPERTS. `sparse_attention`: the model reads only part of its context, which nothing here counts
+    (its indexer neither): attention reads the full context.
     `gated_ffn`: FFNs and experts are SwiGLU, three matrices; false: up, activation, down, as in GPT.
     """
 
