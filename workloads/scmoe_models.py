@@ -33,3 +33,6 @@ def _gpt(name: str, title: str, *, hidden: int, n_pairs: int, head_dim: int, n_e
         dense_ffn=4 * hidden, gated_ffn=False, vocab=_GPT2_VOCAB, tied_embeddings=True,
         moe=MoeSpec(n_routed_experts=n_experts, n_zero_experts=0, top_k=1, mean_ffn_experts=1.0, expert_ffn=4 * hidden),
     )  # fmt: skip
+
+
+SCMOE_MODELS = {make.__name__: make for make in (gpt2_moe_medium, gpt3_moe_xl)}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from workloads.model import GqaSpec, MlaSpec, ModelSpec, MoeSpec, MtpSpec, NgramSpec
-from workloads.scmoe_models import gpt2_moe_medium, gpt3_moe_xl
+from workloads.scmoe_models import SCMOE_MODELS
 
 
 def longcat_flash() -> ModelSpec:
@@ -129,19 +129,8 @@ def _longcat_mla(*, n_heads: int) -> MlaSpec:
 
 ZOO: Mapping[str, Callable[[], ModelSpec]] = {
     make.__name__: make
-    for make in (
-        longcat_flash,
-        longcat_flash_lite,
-        longcat_2,
-        deepseek_v3,
-        kimi_k2,
-        qwen3_235b,
-        mixtral_8x7b,
-        gpt2_moe_medium,
-        gpt3_moe_xl,
-        tiny,
-    )
-}
+    for make in (longcat_flash, longcat_flash_lite, longcat_2, deepseek_v3, kimi_k2, qwen3_235b, mixtral_8x7b, tiny)
+} | SCMOE_MODELS
 
 
 @dataclass(frozen=True, kw_only=True)
