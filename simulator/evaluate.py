@@ -151,6 +151,8 @@ def warnings_of(scenario: Scenario) -> Sequence[str]:
         found.append(f"{model.title}'s sparse attention is not modelled: attention reads the full context")
     if scenario.routing.zero_experts == "remap0" and model.moe.n_zero_experts:
         found.append("remap0 sends every zero-expert slot to expert 0: its rank is a hot spot")
+    if scenario.machine_overrides:
+        found.append(f"assumed, not {scenario.machine}'s own: {', '.join(scenario.machine_overrides)}")
     if not scenario.run.contention:
         found.append("contention is off: ops beside one another do not slow each other")
     return found

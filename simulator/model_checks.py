@@ -8,7 +8,7 @@ from workloads.model import ModelSpec
 
 _MAY_BE_ZERO = {
     "n_dense_layers", "dense_ffn", "attention.q_lora_rank", "moe.n_zero_experts", "moe.n_shared_experts",
-    "moe.shared_ffn", "mtp.n_layers",
+    "moe.shared_ffn", "mtp.n_layers", "shortcut",
 }  # fmt: skip
 _LARGEST = 10**8
 

@@ -70,8 +70,8 @@ def apply_setting(tables: dict[str, Any], setting: str) -> list[Fault]:
         ]
     *parents, last = key.strip().split(".")
     table = tables
-    if parents and parents[0] == "model_overrides":
-        parents, last = ["model_overrides"], ".".join([*parents[1:], last])
+    if parents and parents[0] in {"model_overrides", "machine_overrides"}:
+        parents, last = parents[:1], ".".join([*parents[1:], last])
     for parent in parents:
         table = table.setdefault(parent, {})
         if not isinstance(table, dict):

@@ -46,6 +46,7 @@ def check_scenario(scenario: Scenario) -> list[Fault]:
         model = None  # nothing can be divided by sizes that are none
     if model:
         faults += [*check_for_schedule_that_does_not_fit(scenario, model), *check_for_bad_routing(scenario, model)]
+        faults += check_for_shortcut_that_does_not_fit(scenario, model)
         faults += check_for_trace_of_another_model(scenario, model)
         faults += check_for_bad_drafts(scenario, model)
     if profile:
@@ -119,6 +120,24 @@ def check_for_schedule_that_does_not_fit(scenario: Scenario, model: ModelSpec) -
             got="'prefill_pairs'",
             allowed=allowed,
             remedy='set phase = "prefill" or choose a decode order',
+        )
+
+
+def check_for_shortcut_that_does_not_fit(scenario: Scenario, model: ModelSpec) -> Iterable[Fault]:
+    """A shortcut position for a model without shortcuts; prefill pairs of a position that they are not made for."""
+    if model.block != "scmoe" and "shortcut" in scenario.model_overrides:
+        yield Fault(
+            field="model_overrides.shortcut",
+            got=str(model.shortcut),
+            allowed=f"nothing: {model.name} has block {model.block!r}, without a shortcut",
+            remedy="leave it out, or choose a ScMoE model",
+        )
+    if model.block == "scmoe" and scenario.schedule == "prefill_pairs" and model.shortcut != 2:
+        yield Fault(
+            field="model_overrides.shortcut",
+            got=str(model.shortcut),
+            allowed="2 with the schedule 'prefill_pairs'",
+            remedy="its four pairs are made for position 2: choose another schedule, or leave the position",
         )
 
 

@@ -1,16 +1,17 @@
 """What a scenario holds, and what follows from it: machine, model with its overrides, the step of work."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Literal
 
 from hw_profiles.faults import Fault, InputFaults, unknown_word
 from hw_profiles.fitted import Fitted
 from hw_profiles.loader import load_curves, load_profile
 from hw_profiles.schema import HardwareProfile
+from simulator.overrides import Overrides, override_machine, override_model
 from workloads.batch import Batch, Mtp, Precision, RoutingSpec
 from workloads.config_keys import ConfigFaults
 from workloads.hf_config import CONFIG_FILE, model_from_config
@@ -47,7 +48,8 @@ class Scenario:
     """One question: which model on which machine, in which layout and schedule, with which batch and routing.
 
     `model`: a name of the zoo, or a Hugging Face config.json of a supported family (the file, or its directory).
-    `model_overrides` changes fields of the model's specification, such as {"n_dense_layers": 0, "moe.top_k": 8}.
+    `model_overrides` changes fields of the model's specification, such as {"n_dense_layers": 0, "moe.top_k": 8},
+    `machine_overrides` figures of the machine, such as {"tiers.nic.bytes_per_s": 25e9}: assumed ones from then on.
     """
 
     model: str
@@ -64,12 +66,13 @@ class Scenario:
     precision: Precision = field(default_factory=Precision)
     mtp: Mtp = field(default_factory=Mtp)
     run: RunOptions = field(default_factory=RunOptions)
-    model_overrides: Mapping[str, float | str | bool] = field(default_factory=dict)
+    model_overrides: Overrides = field(default_factory=dict)
+    machine_overrides: Overrides = field(default_factory=dict)
 
     @cached_property
     def profile(self) -> HardwareProfile:
-        """The machine; InputFaults if there is none of that name."""
-        return load_profile(self.machine)
+        """The machine with its overrides; InputFaults if there is none of that name, or no such field."""
+        return override_machine(load_profile(self.machine), self.machine_overrides)
 
     @cached_property
     def fitted(self) -> Fitted:
@@ -79,7 +82,7 @@ class Scenario:
     @cached_property
     def model_spec(self) -> ModelSpec:
         """The model with its overrides; InputFaults if there is none of that name or path, or no such field."""
-        return override(find_model(self.model), self.model_overrides)
+        return override_model(find_model(self.model), self.model_overrides)
 
     @property
     def all_to_all(self) -> Literal["low_latency", "normal"]:
@@ -115,9 +118,6 @@ class Scenario:
         )
 
 
-_WORD: Mapping[type, str] = {int: "whole numbers", float: "numbers", bool: "true, false", str: "words"}
-
-
 def find_model(name_or_path: str) -> ModelSpec:
     """Return the model of the zoo by name (a name wins over a path), or of the Hugging Face config at that path;
     InputFaults if neither is there, or with every fault of the config."""
@@ -137,40 +137,3 @@ def find_model(name_or_path: str) -> ModelSpec:
         return model_from_config(path)
     except ConfigFaults as error:
         raise InputFaults(Fault(**vars(fault)) for fault in error.faults) from None
-
-
-def override(model: ModelSpec, overrides: Mapping[str, float | str | bool]) -> ModelSpec:
-    """Return the model with fields replaced by dotted name; InputFaults for a field it does not have."""
-    for key, value in overrides.items():
-        model = _override(model, key.split("."), value, key)
-    return model
-
-
-def _override(record: Any, path: Sequence[str], value: object, key: str) -> Any:  # noqa: ANN401 (any record)
-    names = [f.name for f in fields(record)] if is_dataclass(record) else []
-    if path[0] not in names:
-        raise InputFaults([unknown_word(f"model_overrides.{key}", path[0], names)])
-    current = getattr(record, path[0])
-    if len(path) > 1:
-        return replace(record, **{path[0]: _override(current, path[1:], value, key)})
-    if allowed := _not_allowed(record, path[0], value):
-        got = repr(int(value) if isinstance(value, float) and value.is_integer() else value)
-        raise InputFaults(
-            [Fault(field=f"model_overrides.{key}", got=got, allowed=allowed, remedy="write one of these")]
-        )
-    return replace(record, **{path[0]: type(current)(value)})
-
-
-def _not_allowed(record: Any, name: str, value: object) -> str:  # noqa: ANN401 (any record)
-    """What the field of that name may hold, if that does not include `value`."""
-    current, kind = getattr(record, name), get_type_hints(type(record))[name]
-    if current is None or is_dataclass(current):
-        parts = [f"{name}.{f.name}" for f in fields(current)] if current is not None else []
-        return ", ".join(parts) or f"nothing: this model has no {name}"
-    if get_args(kind):
-        return "" if value in get_args(kind) else ", ".join(map(str, get_args(kind)))
-    if isinstance(current, bool) or isinstance(value, bool):
-        return "" if isinstance(current, bool) and isinstance(value, bool) else f"{_WORD[kind]}, as in {current}"
-    fits = isinstance(value, str) if kind is str else isinstance(value, int | float)
-    whole = kind is not int or (isinstance(value, int | float) and float(value).is_integer())
-    return "" if fits and whole else f"{_WORD[kind]}, as in {current}"

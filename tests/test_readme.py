@@ -1,4 +1,4 @@
-"""The code blocks of the README and of the layers' page run as they stand, in an empty directory."""
+"""The code blocks of the README, of the layers' page and of the schedules' run as they stand, in an empty directory."""
 
 import os
 import re
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/layers.md")
+PAGES = ("README.md", "docs/layers.md", "docs/schedules.md")
 BLOCKS = [
     block
     for page in PAGES

@@ -47,6 +47,7 @@ class MoeSpec:
     correction_bias: bool = False
 
 
+Shortcut = Literal[0, 1, 2, 3]
 NO_EXPERTS = MoeSpec(n_routed_experts=0, n_zero_experts=0, top_k=0, mean_ffn_experts=0.0, expert_ffn=0)
 
 
@@ -71,10 +72,13 @@ class NgramSpec:
 class ModelSpec:
     """One transformer language model.
 
-    `block`: "scmoe" is LongCat's layer (two attentions, two dense FFNs, one shortcut-connected MoE); "moe" a
-    conventional layer (one attention, one MoE; the first `n_dense_layers` have a dense FFN in its place); "dense" a
-    layer of one attention and one dense FFN throughout, whose `moe` is NO_EXPERTS. `sparse_attention`: the model reads
-    only part of its context, which nothing here counts (its indexer neither): attention reads the full context.
+    `block`: "scmoe" is LongCat's layer (two attentions, two dense FFNs, one shortcut-connected MoE; `shortcut`: the
+    state that it reads, as in the ScMoE paper: 3 the layer's input, 2 after the first attention, LongCat's, 1 after the
+    first FFN, 0 after the second attention: no shortcut); "moe" a conventional layer (one attention, one MoE; the first
+    `n_dense_layers` have a dense FFN in its place); "dense" a layer of one attention and one dense FFN throughout,
+    whose `moe` is NO_EXPERTS. `sparse_attention`: the model reads only part of its context, which nothing here counts
+    (its indexer neither): attention reads the full context.
+    `gated_ffn`: FFNs and experts are SwiGLU, three matrices; false: up, activation, down, as in GPT.
     """
 
     name: str
@@ -89,8 +93,15 @@ class ModelSpec:
     n_dense_layers: int = 0
     tied_embeddings: bool = False
     sparse_attention: bool = False
+    shortcut: Shortcut = 2
+    gated_ffn: bool = True
     mtp: MtpSpec | None = None
     ngram: NgramSpec | None = None
+
+    @property
+    def n_up(self) -> int:
+        """Products into an FFN's inner width, run as one: gate and up, or up alone."""
+        return 2 if self.gated_ffn else 1
 
     @property
     def attentions_per_layer(self) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from workloads.model import GqaSpec, MlaSpec, ModelSpec, MoeSpec, MtpSpec, NgramSpec
+from workloads.scmoe_models import SCMOE_MODELS
 
 
 def longcat_flash() -> ModelSpec:
@@ -129,7 +130,7 @@ def _longcat_mla(*, n_heads: int) -> MlaSpec:
 ZOO: Mapping[str, Callable[[], ModelSpec]] = {
     make.__name__: make
     for make in (longcat_flash, longcat_flash_lite, longcat_2, deepseek_v3, kimi_k2, qwen3_235b, mixtral_8x7b, tiny)
-}
+} | SCMOE_MODELS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,17 +195,17 @@ def n_dense_ffns(model: ModelSpec) -> int:
 
 
 def expert_parameters(model: ModelSpec) -> int:
-    """Return the weights of one routed expert (SwiGLU: gate, up, down)."""
-    return 3 * model.hidden * model.moe.expert_ffn
+    """Return the weights of one routed expert (gate, up, down; without a gate up and down)."""
+    return (model.n_up + 1) * model.hidden * model.moe.expert_ffn
 
 
 def count_parameters(model: ModelSpec) -> ParameterCounts:
-    """Return every weight of `model` by kind, to the last one (SwiGLU FFNs and RMSNorm, neither with biases)."""
+    """Return every weight of `model` by kind, to the last one (FFNs and RMSNorm without biases)."""
     moe, hidden, n_moe = model.moe, model.hidden, n_moe_layers(model)
-    dense = 3 * hidden * model.dense_ffn
+    dense = (model.n_up + 1) * hidden * model.dense_ffn
     n_choices = moe.n_routed_experts + moe.n_zero_experts
     router = n_choices * hidden + (n_choices if moe.correction_bias else 0)
-    shared = moe.n_shared_experts * 3 * hidden * moe.shared_ffn
+    shared = moe.n_shared_experts * (model.n_up + 1) * hidden * moe.shared_ffn
     attention = attention_parameters(model) + attention_biases(model)
     ngram = 0
     if model.ngram:

@@ -127,7 +127,7 @@ def _grouped(work: Work, machine: Machine) -> Measured | None:
     shape = work.shape
     hidden, inter, n, k = (float(np.max(shape[name])) for name in ("hidden", "inter", "n", "k"))
     share = n * k / (3.0 * hidden * inter)
-    part, phase = "up" if work.name.endswith("gate_up") else "down", {"masked": "decode", "contiguous": "prefill"}
+    part, phase = "up" if work.name.endswith("up") else "down", {"masked": "decode", "contiguous": "prefill"}
     names = ("infersim_grouped_gemm", f"grouped_gemm_{part}_fp8|{phase[work.variant]}")
     trtllm = ("moe_wideep", "trtllm_cutlass")
     own_first = (trtllm,) if machine.backend == "trtllm" else ()

@@ -27,12 +27,16 @@ def show_rows(document: Mapping[str, Any]) -> None:
         out.print(f"skipped: {item['id']}: {item['reason']}", markup=False)
     summary = document["summary"]
     out.print(f"{summary['n_ok']} of {summary['n']} rows within their bar", markup=False)
+    if "median" in summary:
+        median, bias = percent(summary["median"]), percent(summary["bias"], sign="+")
+        out.print(f"median error {median}, signed {bias}; fitted rows left out", markup=False)
 
 
 def _verdict(row: Mapping[str, Any]) -> str:
     if row["ok"] is None:
-        return "not judged"
-    return "ok" if row["ok"] else f"[red]missed {row['tolerance']:g}[/red]"
+        return "fitted" if row.get("fitted") else "not judged"
+    bar = f"{row['tolerance']:g}" if "tolerance" in row else "{:g} to {:g}".format(*row["bar"])
+    return "ok" if row["ok"] else f"[red]missed {bar}[/red]"
 
 
 def show_kernels(document: Mapping[str, Any]) -> None:

@@ -25,6 +25,7 @@ from validation.known_tables import default_data
 from validation.suites.kernels import judge_kernels, residuals_of
 from validation.suites.layers import layers_document
 from validation.suites.published import published_document
+from validation.suites.scmoe import scmoe_document
 from validation.suites.theory import theory_document
 
 Document = Mapping[str, Any]
@@ -83,6 +84,7 @@ SUITES: Mapping[str, Suite] = {
     "kernels": Suite(judge=_kernels, show=show_kernels, options=("data", "by", "report"), verdicts="tables"),
     "layers": Suite(judge=_layers, show=show_layers, options=("profile", "measured"), verdicts="verdicts"),
     "published": Suite(judge=_published, show=show_rows, options=("points",)),
+    "scmoe": Suite(judge=lambda _: scmoe_document(), show=show_rows),
 }
 DataOption = Annotated[
     Path | None, typer.Option("--data", metavar="PATH", help="Directory of tables, or one CSV file (kernels).")
@@ -99,7 +101,7 @@ MeasuredOption = Annotated[
 
 
 def validate(
-    suite: Annotated[str, typer.Argument(metavar="SUITE", help="theory | kernels | layers | published")],
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="theory | kernels | layers | published | scmoe")],
     data: DataOption = None,
     by: ByOption = "",
     points: PointsOption = None,

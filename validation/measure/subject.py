@@ -15,6 +15,10 @@ def subject(name: str, share: float, n_experts: int) -> ModelSpec:
     faults = []
     if name not in ZOO:
         faults.append(unknown_word("--model", name, list(ZOO)))
+    elif not ZOO[name]().gated_ffn:
+        allowed = ", ".join(sorted(model for model in ZOO if ZOO[model]().gated_ffn))
+        faults.append(Fault(field="--model", got=repr(name), allowed=allowed,
+                            remedy="the layers that are measured have SwiGLU FFNs"))  # fmt: skip
     if not 0.0 < share <= 1.0:
         faults.append(Fault(field="--share", got=f"{share:g}", allowed="above 0, at most 1", remedy="1 is full size"))
     if n_experts < 0:

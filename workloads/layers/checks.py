@@ -43,3 +43,5 @@ def check_scmoe(spec: ModelSpec) -> None:
     """Raise ValueError unless `spec` is a model of ScMoE layers."""
     if spec.block != "scmoe":
         raise ValueError(f"block: got {spec.block!r} in {spec.name}; these layers are of block 'scmoe'")
+    if not spec.gated_ffn:
+        raise ValueError(f"gated_ffn: got False in {spec.name}; these layers have SwiGLU FFNs")

@@ -1,21 +1,29 @@
-"""The dense SwiGLU FFN with its tensor-parallel collectives, and the shared expert, as work."""
+"""The dense FFN with its tensor-parallel collectives, and the shared expert, as work."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from workloads.lowering.kernels import elementwise, gemm, node_collective, stream_bytes
 from workloads.lowering.view import View
+from workloads.model import ModelSpec
 from workloads.ops import FloatArray, Kernel, Work
 
 
-def swiglu(view: View, name: str, kind: str, *, rows_C: FloatArray, width: float, precision: str) -> list[Work]:
-    """Return gate and up in one product, the activation, and down, for an intermediate of `width`."""
-    hidden = view.step.model.hidden
+def ffn_products(view: View, name: str, kind: str, *, rows_C: FloatArray, width: float, precision: str) -> list[Work]:
+    """Return gate and up in one product (up alone without a gate), the activation, and down, for an intermediate of
+    `width`; the activation reads what the first product wrote and writes `width`, 2 bytes each."""
+    model = view.step.model
+    up, hidden = f"{name}.{up_name(model)}", model.hidden
     return [
-        gemm(view, f"{name}.gate_up", kind, rows_C=rows_C, n=2 * width, k=hidden, precision=precision),
-        elementwise(view, f"{name}.act", kind, bytes_C=rows_C * width * 6.0),
+        gemm(view, up, kind, rows_C=rows_C, n=model.n_up * width, k=hidden, precision=precision),
+        elementwise(view, f"{name}.act", kind, bytes_C=rows_C * width * 2.0 * (model.n_up + 1)),
         gemm(view, f"{name}.down", kind, rows_C=rows_C, n=hidden, k=width, precision=precision),
     ]
+
+
+def up_name(model: ModelSpec) -> str:
+    """Return the name of the product into an FFN's inner width."""
+    return "gate_up" if model.gated_ffn else "up"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +53,7 @@ def dense_ffn(view: View, name: str) -> FfnBlock:
     rows_C, width = view.batch.tokens_R * tp, step.model.dense_ffn / tp
     return FfnBlock(
         gather=collective("all_gather"),
-        products=swiglu(view, name, "dense_ffn", rows_C=rows_C, width=width, precision=step.precision.weights),
+        products=ffn_products(view, name, "dense_ffn", rows_C=rows_C, width=width, precision=step.precision.weights),
         scatter=collective("reduce_scatter"),
     )
 
@@ -56,7 +64,7 @@ def shared_experts(view: View) -> Sequence[Work]:
     if not moe.n_shared_experts:
         return []
     width = moe.n_shared_experts * moe.shared_ffn
-    return swiglu(
+    return ffn_products(
         view, "shared", "shared_experts", rows_C=view.batch.tokens_R, width=width,
         precision=view.step.precision.weights,
     )  # fmt: skip

@@ -44,6 +44,7 @@ def _scmoe_layers(view: View) -> list[Layer]:
         ScmoeLayer(
             index=index, suffix=view.suffix, attention_0=attention_0, post_norm_0=post_norm_0, ffn_0=ffn_0,
             attention_1=attention_1, post_norm_1=post_norm_1, ffn_1=ffn_1, moe=moe, merge=merge,
+            shortcut=view.step.model.shortcut,
         )
         for index, moe in enumerate(_moe_blocks(view, view.step.model.n_layers))
     ]  # fmt: skip

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from workloads.lowering.ffn import up_name
 from workloads.lowering.kernels import elementwise, gemm
 from workloads.lowering.view import View
 from workloads.memory import ROUTER_WEIGHT_BYTES, WEIGHT_BYTES
@@ -97,8 +98,8 @@ def _experts(view: View, at: int) -> list[Work]:
         )
 
     return [
-        grouped("experts.gate_up", 2.0 * width, model.hidden),
-        elementwise(view, "experts.act", "experts", bytes_C=rows_C * width * 6.0),
+        grouped(f"experts.{up_name(model)}", model.n_up * float(width), model.hidden),
+        elementwise(view, "experts.act", "experts", bytes_C=rows_C * width * 2.0 * (model.n_up + 1)),
         grouped("experts.down", model.hidden, width),
     ]
 

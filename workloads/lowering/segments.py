@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from workloads.lowering.attention import AttentionBlock
 from workloads.lowering.ffn import FfnBlock
 from workloads.lowering.moe import MoeBlock
+from workloads.model import Shortcut
 from workloads.ops import Work
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScmoeLayer:
-    """Two attentions, two dense FFNs and one MoE that reads the first attention's output and is added at the end."""
+    """Two attentions, two dense FFNs and one MoE that reads what its `shortcut` names (2: the state after the first
+    attention; see `ModelSpec`) and is added at the end."""
 
     index: int
     suffix: str
@@ -23,6 +25,7 @@ class ScmoeLayer:
     ffn_1: FfnBlock
     moe: MoeBlock
     merge: Work
+    shortcut: Shortcut = 2
 
 
 @dataclass(frozen=True, kw_only=True)

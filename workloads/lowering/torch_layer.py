@@ -30,6 +30,7 @@ def torch_layer(view: View, index: int, at: int) -> ScmoeLayer:
         attention_0=_attention(view, "mla0"), post_norm_0=_norm(view, "mla0.post_norm"), ffn_0=_ffn(view, "ffn0"),
         attention_1=_attention(view, "mla1"), post_norm_1=_norm(view, "mla1.post_norm"), ffn_1=_ffn(view, "ffn1"),
         moe=_moe(view, at), merge=_pass(view, "merge", "residual", "residual", passes=3.0),
+        shortcut=view.step.model.shortcut,
     )  # fmt: skip
 
 

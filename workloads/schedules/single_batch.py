@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from workloads.lowering.segments import DenseLayer, Layer, MoeLayer, ScmoeLayer
 from workloads.ops import Work
 from workloads.schedules.build import Deps, GraphBuilder, joined
+from workloads.schedules.shortcut import backbone, before_core, moe_input
 
 
 def sequential(build: GraphBuilder, parts: Sequence[Sequence[Layer]], after: Deps) -> Deps:
@@ -25,27 +26,26 @@ def _in_order(layer: Layer) -> list[Work]:
     routed = [*moe.router, *moe.dispatch.all, *moe.experts, *moe.combine.all]
     if isinstance(layer, MoeLayer):
         return [*layer.attention.all, layer.post_norm, *layer.shared, *routed, layer.merge]
-    head = [*layer.attention_0.all, layer.post_norm_0]
-    tail = [*layer.ffn_0.all, *layer.attention_1.all, layer.post_norm_1, *layer.ffn_1.all, layer.merge]
-    return [*head, *routed, *tail]
+    works, ready = backbone(layer), moe_input(layer)
+    return [*works[:ready], *routed, *works[ready:], layer.merge]
 
 
 def sbo(build: GraphBuilder, parts: Sequence[Sequence[Layer]], after: Deps) -> Deps:
     """Single-batch overlap, four stages (LongCat-Flash report, section 6.1.1 and figure 9).
 
     1: MLA_0. 2: FFN_0 and the QKV projections of MLA_1 beside router and dispatch. 3: experts, alone. 4: core of
-    MLA_1, output projection and FFN_1 beside combine.
+    MLA_1, output projection and FFN_1 beside combine. With another shortcut position stage 2 begins where the MoE's
+    input stands; without a shortcut only FFN_1 is left, for stage 4: combine carries more bytes than dispatch.
     """
     for layer in _scmoe(parts[0]):
         moe, at = layer.moe, layer.index
-        stage1 = build.chain([*layer.attention_0.all, layer.post_norm_0], stream="main", layer=at, after=after)
+        works, ready, slot = backbone(layer), moe_input(layer), before_core(layer)
+        stage1 = build.chain(works[:ready], stream="main", layer=at, after=after)
         lane = build.chain([*moe.router, *moe.dispatch.all], stream="comm", layer=at, after=stage1)
-        dense = [*layer.ffn_0.all, *layer.attention_1.prepare]
-        stage2 = build.chain(dense, stream="main", layer=at, after=stage1)
+        stage2 = build.chain(works[ready:slot], stream="main", layer=at, after=stage1)
         stage3 = build.chain(moe.experts, stream="main", layer=at, after=joined(stage2, lane))
         lane = build.chain(moe.combine.all, stream="comm", layer=at, after=stage3)
-        dense = [*layer.attention_1.core, layer.post_norm_1, *layer.ffn_1.all]
-        stage4 = build.chain(dense, stream="main", layer=at, after=stage3)
+        stage4 = build.chain(works[slot:], stream="main", layer=at, after=stage3)
         after = build.chain([layer.merge], stream="main", layer=at, after=joined(stage4, lane))
     return after
 
@@ -57,17 +57,17 @@ def sbo_one_stream(build: GraphBuilder, parts: Sequence[Sequence[Layer]], after:
     """
     for layer in _scmoe(parts[0]):
         moe, at = layer.moe, layer.index
+        works, ready, slot = backbone(layer), moe_input(layer), before_core(layer)
 
         def main(works: Sequence[Work], after: Deps, at: int = at) -> Deps:
             return build.chain(works, stream="main", layer=at, after=after)
 
-        first = [*layer.attention_0.all, layer.post_norm_0, *moe.router, *moe.dispatch.issue]
-        sent = main(first, after)
+        sent = main([*works[:ready], *moe.router, *moe.dispatch.issue], after)
         landed = build.chain(moe.dispatch.flight, stream="comm", layer=at, after=sent)
-        dense = main([*layer.ffn_0.all, *layer.attention_1.prepare], sent)
+        dense = main(works[ready:slot], sent)
         sent = main([*moe.dispatch.receive, *moe.experts, *moe.combine.issue], joined(dense, landed))
         landed = build.chain(moe.combine.flight, stream="comm", layer=at, after=sent)
-        dense = main([*layer.attention_1.core, layer.post_norm_1, *layer.ffn_1.all], sent)
+        dense = main(works[slot:], sent)
         after = main([*moe.combine.receive, layer.merge], joined(dense, landed))
     return after
 
@@ -77,18 +77,18 @@ def two_stream(build: GraphBuilder, parts: Sequence[Sequence[Layer]], after: Dep
 
     main: MLA_0 | FFN_0, QKV of MLA_1 | core of MLA_1, FFN_1 | combine receive, sum.
     alt: router, dispatch send | dispatch receive, experts, combine send.
+    With another shortcut position the second stream begins where the MoE's input stands.
     """
     for layer in _scmoe(parts[0]):
         moe, at = layer.moe, layer.index
-        head = build.chain([*layer.attention_0.all, layer.post_norm_0], stream="main", layer=at, after=after)
+        works, ready, slot = backbone(layer), moe_input(layer), before_core(layer)
+        head = build.chain(works[:ready], stream="main", layer=at, after=after)
         sent = build.chain([*moe.router, *moe.dispatch.issue], stream="alt", layer=at, after=head)
-        dense = [*layer.ffn_0.all, *layer.attention_1.prepare]
-        middle = build.chain(dense, stream="main", layer=at, after=head)
+        middle = build.chain(works[ready:slot], stream="main", layer=at, after=head)
         landed = build.chain(moe.dispatch.flight, stream="comm", layer=at, after=sent)
         experts = [*moe.dispatch.receive, *moe.experts, *moe.combine.issue]
         returned = build.chain(experts, stream="alt", layer=at, after=landed)
-        dense = [*layer.attention_1.core, layer.post_norm_1, *layer.ffn_1.all]
-        tail = build.chain(dense, stream="main", layer=at, after=middle)
+        tail = build.chain(works[slot:], stream="main", layer=at, after=middle)
         landed = build.chain(moe.combine.flight, stream="comm", layer=at, after=returned)
         last = [*moe.combine.receive, layer.merge]
         after = build.chain(last, stream="main", layer=at, after=joined(tail, landed))

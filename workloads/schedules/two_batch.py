@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from workloads.lowering.segments import DenseLayer, Layer, MoeLayer, ScmoeLayer
 from workloads.ops import Work
 from workloads.schedules.build import Deps, GraphBuilder, joined
+from workloads.schedules.shortcut import after_first_attention, backbone, moe_input
 
 
 def tbo(build: GraphBuilder, parts: Sequence[Sequence[Layer]], after: Deps) -> Deps:
@@ -42,7 +43,7 @@ def _send(build: GraphBuilder, layer: Layer, after: Deps) -> tuple[Deps, Deps]:
 def _attention(layer: MoeLayer | ScmoeLayer) -> list[Work]:
     if isinstance(layer, MoeLayer):
         return [*layer.attention.all, layer.post_norm]
-    return [*layer.attention_0.all, layer.post_norm_0]
+    return backbone(layer)[: _sends_after(layer)]
 
 
 def _experts(build: GraphBuilder, layer: Layer, compute: Deps, landed: Deps) -> tuple[Deps, Deps]:
@@ -63,7 +64,12 @@ def _dense_path(build: GraphBuilder, layer: Layer, after: Deps) -> Deps:
 def _dense_works(layer: Layer) -> list[Work]:
     if not isinstance(layer, ScmoeLayer):
         return []
-    return [*layer.ffn_0.all, *layer.attention_1.all, layer.post_norm_1, *layer.ffn_1.all]
+    return backbone(layer)[_sends_after(layer) :]
+
+
+def _sends_after(layer: ScmoeLayer) -> int:
+    """A half hides behind the other's attention, so it sends after its own, or later where the MoE's input comes."""
+    return max(moe_input(layer), after_first_attention(layer))
 
 
 def _finish(build: GraphBuilder, layer: Layer, compute: Deps, landed: Deps) -> Deps:

@@ -68,3 +68,8 @@ def test_models_of_another_kind():
 def test_recording_where_nothing_is_routed():
     with pytest.raises(ValueError, match="got Linear without a Router"):
         RoutingRecorder(torch.nn.Linear(2, 2))
+
+
+def test_a_model_whose_ffns_have_no_gate():
+    with pytest.raises(ValueError, match="gated_ffn: got False in tiny; these layers have SwiGLU FFNs"):
+        LanguageModel(replace(SPEC, gated_ffn=False), SETTINGS)

@@ -5,6 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the suites time torch")
 
+from hw_profiles.faults import InputFaults
 from validation.measure.case import COLD_BYTES, Lab, Sizes, cold
 from validation.measure.feed_forward import load_of
 from validation.measure.layers import SteadyCache, layer_cases
@@ -120,3 +121,8 @@ def test_a_steady_cache_returns_its_whole_context():
         assert context_BCX.shape == (2, 8, 20)
         assert torch.equal(context_BCX[:, -1:], entries_BSX)
         assert cache.length(1) == 8
+
+
+def test_a_model_whose_ffns_have_no_gate_is_not_measured():
+    with pytest.raises(InputFaults, match=r"--model: got 'gpt3_moe_xl'; allowed .*tiny; .*SwiGLU"):
+        subject("gpt3_moe_xl", 1.0, 0)

@@ -1,6 +1,11 @@
+from dataclasses import replace
+
 import pytest
 
 from hw_profiles.faults import InputFaults
+from hw_profiles.loader import load_profile
+from simulator.evaluate import run_scenario
+from simulator.overrides import override_model
 from simulator.scenario import (
     apply_setting,
     build_scenario,
@@ -10,7 +15,6 @@ from simulator.scenario import (
     read_tables,
     resolved,
 )
-from simulator.scenario_schema import override
 from workloads.zoo import longcat_flash
 
 MINIMAL = {"model": "longcat_flash", "machine": "h800_sxm", "n_gpus": 8}
@@ -116,7 +120,9 @@ def test_a_value_has_no_keys_below_it():
 
 
 def test_overrides_change_the_model_and_nothing_else():
-    model = override(longcat_flash(), {"n_layers": 4.0, "moe.top_k": 8, "mtp.ffn": "moe", "tied_embeddings": True})
+    model = override_model(
+        longcat_flash(), {"n_layers": 4.0, "moe.top_k": 8, "mtp.ffn": "moe", "tied_embeddings": True}
+    )
     assert (model.n_layers, model.moe.top_k, model.mtp.ffn, model.tied_embeddings) == (4, 8, "moe", True)
     assert isinstance(model.n_layers, int)
     assert model.moe.n_routed_experts == 512
@@ -151,3 +157,28 @@ def _data():
     from hw_profiles import loader
 
     return loader._DATA
+
+
+def test_an_overridden_figure_of_the_machine_is_an_assumed_one():
+    scenario = load_scenario("longcat-flash-decode-h800x128", ["machine_overrides.tiers.nic.bytes_per_s=25e9"])
+    own, changed = load_profile("h800_sxm"), scenario.profile
+    assert changed.tiers["nic"] == replace(own.tiers["nic"], bytes_per_s=25e9)
+    assert (changed.device, changed.tiers["nvlink"]) == (own.device, own.tiers["nvlink"])
+    assert changed.provenance["tiers.nic.bytes_per_s"].source == "assumed"
+    unchanged = {path for path, source in changed.provenance.items() if source == own.provenance[path]}
+    assert set(own.provenance) - unchanged == {"tiers.nic.bytes_per_s"}
+
+
+def test_half_the_link_takes_a_flight_of_bytes_twice_as_long():
+    """On the report's machine a sequential flight is bytes over the NIC and nothing else."""
+
+    def dispatch_s(settings):
+        timeline = run_scenario(
+            load_scenario("longcat-flash-report-theory", ["schedule=sequential", *settings])
+        ).timeline
+        took = timeline[timeline["op"] == "dispatch.flight"]
+        return (took["end_s"] - took["start_s"]).mean()
+
+    nic = load_profile("longcat_report_theory").tiers["nic"]
+    halved = [f"machine_overrides.tiers.nic.bytes_per_s={nic.bytes_per_s / 2}"]
+    assert dispatch_s(halved) == pytest.approx(2 * dispatch_s([]), rel=1e-9)

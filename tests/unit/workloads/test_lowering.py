@@ -24,7 +24,9 @@ def works_of(step, schedule="sequential"):
     return {op.name: op.work for op in graph.ops if op.layer <= 0}
 
 
-@pytest.mark.parametrize("name", ["longcat_flash", "deepseek_v3", "kimi_k2", "qwen3_235b", "mixtral_8x7b", "tiny"])
+@pytest.mark.parametrize(
+    "name", ["longcat_flash", "deepseek_v3", "kimi_k2", "qwen3_235b", "mixtral_8x7b", "gpt2_moe_medium", "tiny"]
+)
 def test_the_flops_of_the_ops_add_up_to_those_of_the_model(name):
     """A decoded token attends to its context and to itself: context + 1."""
     model = ZOO[name]()
@@ -213,3 +215,12 @@ def test_layers_that_are_alike_share_their_work_and_sampled_ones_do_not():
     assert alike[0] is alike[1]
     assert drawn[0] is not drawn[1]
     assert not np.array_equal(drawn[0].flops_C, drawn[1].flops_C)
+
+
+def test_without_a_gate_an_ffn_and_an_expert_are_two_products():
+    """Hidden 1024, inner width 4096, 3 tokens, one expert each: 2 x 3 x 1024 x 4096 FLOPs per product."""
+    works = works_of(toy_step(model=ZOO["gpt2_moe_medium"](), n_gpus=1, ep=1, precision=BF16))
+    for name in ("ffn0.up", "ffn0.down", "experts.up", "experts.down"):
+        assert works[name].flops_C.tolist() == pytest.approx([2 * 3 * 1024 * 4096])
+    assert not any("gate" in name for name in works)
+    assert works["ffn0.act"].activation_bytes_C.tolist() == [3 * 4096 * 2 * 2]  # read the width, write the width

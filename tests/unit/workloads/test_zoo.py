@@ -141,3 +141,19 @@ def test_names_and_shapes_hang_together(name):
     assert model.moe.n_zero_experts or model.moe.mean_ffn_experts == model.moe.top_k
     if isinstance(model.attention, GqaSpec):
         assert model.attention.n_heads % model.attention.n_kv_heads == 0
+
+
+def test_the_scmoe_papers_gpt3_has_the_papers_size_without_its_shared_experts():
+    """4.1 B in table 8, of the standard MoE: 24 attentions, 12 MLPs, 12 x 8 experts of 2 x 2048 x 8192, vocabulary."""
+    model = ZOO["gpt3_moe_xl"]()
+    counts, ffn = count_parameters(model), 2 * 2048 * 8192
+    assert (counts.attention, counts.dense_ffn, counts.experts) == (24 * 4 * 2048**2, 24 * ffn, 12 * 8 * ffn)
+    assert (counts.embedding, counts.lm_head) == (50257 * 2048, 0)
+    assert (counts.total - 12 * ffn) / 1e9 == pytest.approx(4.1, abs=0.05)  # printed with one decimal
+
+
+def test_the_scmoe_papers_gpt2_has_sixteen_experts_in_every_second_block():
+    """Its shapes give 1.86 B without the shared experts; the paper prints 1.7 B, which they cannot."""
+    counts, ffn = count_parameters(ZOO["gpt2_moe_medium"]()), 2 * 1024 * 4096
+    assert (counts.dense_ffn, counts.experts) == (24 * ffn, 12 * 16 * ffn)
+    assert counts.total - 12 * ffn == 24 * 4 * 1024**2 + 12 * ffn + 12 * 16 * (ffn + 1024) + 50257 * 1024 + 49 * 1024
