@@ -24,7 +24,7 @@ def bisection_bytes_per_s(topology: Topology) -> float:
     The maximum flow between the halves over all ways, detours over NVLink included; of an odd number the second half
     has one more. Infinite for a single device, and where a way has no limit.
     """
-    devices = [vertex for vertex, kind in topology.nodes(data="kind") if kind == "device"]
+    devices = [vertex for vertex in topology if topology.nodes[vertex]["kind"] == "device"]
     if len(devices) < 2:
         return inf
     flow = topology.copy()
