@@ -10,7 +10,7 @@ from simulator.report.markup import paragraph, plot, section, table
 from simulator.report.topology_figure import topology_figure
 
 _CAPTION = (
-    "GPUs at the bottom, switches above. Colours are tiers; the wider a line, the higher the rate that payload reaches, "
+    "GPUs at the bottom, switches above. Colours are tiers; the wider a line, the higher the rate of its payload, "
     "one direction. What repeats in a large fabric is drawn once, with its number."
 )
 

@@ -1,7 +1,7 @@
 """Which vertices of a fabric a drawing shows: what repeats is drawn once, with its number; no plotly here."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
 from hw_profiles.topology.vocabulary import KINDS, Topology
@@ -11,11 +11,12 @@ MOST_DEVICES = 64
 MOST_NODES = 32
 """With more nodes than this, those that hang on the same leaves are one box."""
 MOST_SWITCHES = 36
-"""With more switches of a kind than this, those with the same neighbours are one mark."""
+"""With more switches of any kind than this, those with the same neighbours are one mark."""
 _PLURAL = {
     "device": "GPUs", "nvswitch": "NVSwitches", "bridge": "bridges", "root": "roots", "nic": "NICs", "leaf": "leaves",
     "spine": "spines", "core": "cores", "node": "nodes",
 }  # fmt: skip
+SWITCHES = ("leaf", "spine", "core")
 _INSIDE = ("device", "nvswitch", "bridge", "root", "nic")
 
 
@@ -55,10 +56,13 @@ def drawing_of(topology: Topology) -> Drawing:
     if len(devices) > MOST_DEVICES:
         _box_nodes(topology, name_of)
         if len({name_of[device] for device in devices}) > MOST_NODES:
-            _merge_twins(topology, name_of, lambda vertex: kinds[vertex] in _INSIDE)
-    for kind in ("leaf", "spine", "core"):
-        if sum(kinds[vertex] == kind for vertex in name_of) > MOST_SWITCHES:
-            _merge_twins(topology, name_of, lambda vertex, kind=kind: kinds[vertex] == kind)  # type: ignore[misc]
+            _merge_twins(topology, name_of, [vertex for vertex in name_of if kinds[vertex] in _INSIDE])
+    if (
+        max(Counter(kinds[vertex] for vertex in name_of if kinds[vertex] in SWITCHES).values(), default=0)
+        > MOST_SWITCHES
+    ):
+        for layer in SWITCHES:
+            _merge_twins(topology, name_of, [vertex for vertex in name_of if kinds[vertex] == layer])
     return _collected(topology, name_of, kinds)
 
 
@@ -78,12 +82,12 @@ def _box_nodes(topology: Topology, name_of: dict[str, str]) -> None:
                     name_of[beyond] = box
 
 
-def _merge_twins(topology: Topology, name_of: dict[str, str], wanted: Callable[[str], bool]) -> None:
+def _merge_twins(topology: Topology, name_of: dict[str, str], wanted: Iterable[str]) -> None:
     """Give one name to the wanted marks that have the same neighbours."""
     neighbours: dict[str, set[str]] = defaultdict(set)
-    for low, high in topology.edges:
-        if wanted(low) and name_of[low] != name_of[high]:
-            neighbours[name_of[low]].add(name_of[high])
+    for vertex in wanted:
+        around = {name_of[beyond] for beyond in topology.successors(vertex)}
+        neighbours[name_of[vertex]] |= around - {name_of[vertex]}
     first: dict[Hashable, str] = {}
     same = {name: first.setdefault(frozenset(around), name) for name, around in neighbours.items()}
     for vertex, name in name_of.items():

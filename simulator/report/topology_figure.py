@@ -16,18 +16,21 @@ _TIER_LABEL = {
     "nvlink": "NVLink", "pcie": "PCIe", "nic": "NIC and its cable", "spine": "leaf to spine", "core": "spine to core",
 }  # fmt: skip
 _LAYER_LABEL = {
-    "node": "nodes", "device": "GPUs", "nvswitch": "NVSwitch", "bridge": "bridges", "root": "CPU sockets",
+    "node": "nodes", "device": "GPUs", "nvswitch": "NVSwitch", "bridge": "PCIe bridges", "root": "CPU sockets",
     "nic": "NICs", "leaf": "leaves", "spine": "spines", "core": "cores",
 }  # fmt: skip
 _SYMBOL = {"device": "square", "node": "square", "nvswitch": "hexagon", "nic": "circle"}
+# Beside the lines: those of a NIC and of a leaf leave straight down, those of an NVSwitch fan out.
+_TEXT_AT = {"device": "bottom center", "node": "bottom center", "nic": "bottom right", "leaf": "bottom right",
+            "nvswitch": "middle right", "bridge": "middle right"}  # fmt: skip
 _MARK = "#5B6B7A"
-_LAYER_PX, _WIDTH = 110, 1.0
-_MOST_LABELS = 20  # more would overlap: they are turned
+_LAYER_PX = 110
+_MOST_LABELS = 20  # more would overlap: they are left to the pointer
 _MANY_LINES = 300  # more are drawn thinner, or they become one surface
 
 
 def topology_figure(topology: Topology) -> go.Figure:
-    """Draw a topology (`hw_profiles.topology`). Widths grow with the logarithm of the rate; point at a mark to read it."""
+    """Draw a topology (`hw_profiles.topology`): widths grow with the logarithm of the rate, marks speak on hover."""
     drawing = drawing_of(topology)
     layers = _layers(drawing)
     place = {
@@ -36,10 +39,12 @@ def topology_figure(topology: Topology) -> go.Figure:
         for position, mark in enumerate(marks)
     }
     traces = [*_line_traces(drawing, place), *_mark_traces(drawing, layers, place)]
-    drawn = figure(traces, height=90 + _LAYER_PX * len(layers), legend={"y": -0.02, "yanchor": "top"})
+    drawn = figure(
+        traces, height=90 + _LAYER_PX * len(layers), legend={"orientation": "h", "x": 0, "y": -0.02, "yanchor": "top"}
+    )
     drawn.update_xaxes(visible=False, range=[-0.02, 1.02])
     drawn.update_yaxes(
-        tickvals=list(range(len(layers))), ticktext=[_LAYER_LABEL[kind] for kind in layers], showgrid=False,
+        tickvals=list(range(len(layers))), ticktext=[_layer_label(drawing, kind) for kind in layers], showgrid=False,
         range=[-0.6, len(layers) - 0.5],
     )  # fmt: skip
     return drawn
@@ -53,9 +58,14 @@ def _layers(drawing: Drawing) -> dict[str, list[int]]:
     return layers
 
 
+def _layer_label(drawing: Drawing, kind: str) -> str:
+    """Return how many of a kind there are, drawn one by one or not."""
+    return f"{sum(mark.number for mark in drawing.marks if mark.kind == kind)} {_LAYER_LABEL[kind]}"
+
+
 def _across(position: int, number: int) -> float:
     """Return where a mark stands from left (0) to right (1), each in the middle of its share."""
-    return (position + 0.5) / number * _WIDTH
+    return (position + 0.5) / number
 
 
 def _line_traces(drawing: Drawing, place: dict[int, tuple[float, float]]) -> Iterator[go.Scatter]:
@@ -91,11 +101,11 @@ def _mark_traces(
     drawing: Drawing, layers: dict[str, list[int]], place: dict[int, tuple[float, float]]
 ) -> Iterator[go.Scatter]:
     for kind, marks in layers.items():
-        labels = [drawing.marks[mark].label for mark in marks]
+        labels = [f" {drawing.marks[mark].label} " for mark in marks]
         yield go.Scatter(
             x=[place[mark][0] for mark in marks], y=[place[mark][1] for mark in marks],
             mode="markers+text" if len(marks) <= _MOST_LABELS else "markers", text=labels,
-            textposition="bottom center" if kind in {"device", "node"} else "top center", textfont={"size": 11},
+            textposition=_TEXT_AT.get(kind, "top center"), textfont={"size": 11},
             marker={
                 "symbol": _SYMBOL.get(kind, "square"), "size": 16 if len(marks) <= _MOST_LABELS else 9, "color": _MARK,
                 "line": {"width": 1, "color": "rgba(255,255,255,0.8)"},
