@@ -60,7 +60,7 @@ def _layers(drawing: Drawing) -> dict[str, list[int]]:
 
 def _layer_label(drawing: Drawing, kind: str) -> str:
     """Return how many of a kind there are, drawn one by one or not."""
-    return f"{sum(mark.number for mark in drawing.marks if mark.kind == kind)} {_LAYER_LABEL[kind]}"
+    return f"{_LAYER_LABEL[kind]} × {sum(mark.number for mark in drawing.marks if mark.kind == kind)}"
 
 
 def _across(position: int, number: int) -> float:
@@ -101,7 +101,8 @@ def _mark_traces(
     drawing: Drawing, layers: dict[str, list[int]], place: dict[int, tuple[float, float]]
 ) -> Iterator[go.Scatter]:
     for kind, marks in layers.items():
-        labels = [f" {drawing.marks[mark].label} " for mark in marks]
+        gap = " " if _TEXT_AT.get(kind, "").endswith("right") else ""
+        labels = [gap + drawing.marks[mark].label for mark in marks]
         yield go.Scatter(
             x=[place[mark][0] for mark in marks], y=[place[mark][1] for mark in marks],
             mode="markers+text" if len(marks) <= _MOST_LABELS else "markers", text=labels,
