@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from math import ceil
 
 from hw_profiles.faults import Fault, InputFaults
-from hw_profiles.schema import HardwareProfile
+from hw_profiles.schema import Fabric, HardwareProfile
 
 # NVIDIA QM9700 and its like; with half of the ports down, 32 nodes of 8 rails make one DGX SuperPOD scalable unit
 # (NVIDIA DGX SuperPOD reference architecture, H100).
 PORTS_PER_SWITCH = 64
+THREE_LAYERS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,42 +60,44 @@ def plan_fabric(profile: HardwareProfile, n_devices: int) -> Plan:
     """Return where the first `n_devices` stand in the fabric of a machine with more than one node."""
     fabric, nic = profile.fabric, profile.tiers["nic"]
     per_nic, per_device = fabric.devices_per_nic or 1, fabric.nics_per_device or 1
+    ports = fabric.ports_per_switch or PORTS_PER_SWITCH
+    nics_per_node = profile.node.n_devices * per_device // per_nic
     nics_D = tuple(
         tuple(range(device // per_nic * per_device, (device // per_nic + 1) * per_device))
         for device in range(n_devices)
     )
-    ports = fabric.ports_per_switch or PORTS_PER_SWITCH
-    nics_per_node = profile.node.n_devices * per_device // per_nic
-    places = [_leaf_place(profile, nic_number, nics_per_node, ports) for nic_number in range(nics_D[-1][-1] + 1)]
-    numbers = {place: number for number, place in enumerate(sorted(set(places)))}
-    three_layers = fabric.n_layers == 3
-    leaves_per_pod = (fabric.leaves_per_pod or ports // 2) if three_layers else len(numbers)
-    pod_L = tuple(leaf // leaves_per_pod for leaf in range(len(numbers)))
-    nic_bytes_per_s = nic.bytes_per_s * nic.efficiency * per_nic / per_device
-    # A leaf is counted whole, also where the last nodes leave some of its ports free.
+    leaf_N = _leaves(fabric, n_nics=nics_D[-1][-1] + 1, nics_per_node=nics_per_node, ports=ports)
+    n_leaves = max(leaf_N) + 1
+    leaves_per_pod = fabric.leaves_per_pod or ports // 2 if fabric.n_layers == THREE_LAYERS else n_leaves
+    pod_L = tuple(leaf // leaves_per_pod for leaf in range(n_leaves))
+    # Cables up of one leaf and of one spine, whole leaves and pods, also where the last nodes leave ports free.
     leaf_ports = ports // 2 if fabric.kind == "rail_fat_tree" else max(ports // 2, nics_per_node)
-    in_pod = min(leaves_per_pod, len(numbers))
-    spine_ports = ports // 2 if pod_L[-1] else ports
-    n_spines = max(1, ceil(in_pod * leaf_ports / fabric.oversubscription / spine_ports)) if len(numbers) > 1 else 0
-    leaf_up = leaf_ports * nic_bytes_per_s / fabric.oversubscription
-    spine_up = leaf_up * in_pod / max(1, n_spines) / (fabric.core_oversubscription or 1.0)
-    n_pods = pod_L[-1] + 1
+    leaf_cables = leaf_ports / fabric.oversubscription
+    pod_cables = leaf_cables * min(leaves_per_pod, n_leaves)
+    one_pod = pod_L[-1] == 0
+    n_spines = ceil(pod_cables / (ports if one_pod else ports // 2)) if n_leaves > 1 else 0
+    spine_cables = 0.0 if one_pod else pod_cables / n_spines / (fabric.core_oversubscription or 1.0)
+    nic_bytes_per_s = nic.bytes_per_s * nic.efficiency * per_nic / per_device
     return Plan(
         nics_D=nics_D,
-        leaf_N=tuple(numbers[place] for place in places),
+        leaf_N=leaf_N,
         pod_L=pod_L,
         n_spines=n_spines,
-        cores_per_plane=max(1, ceil(n_pods * spine_up / nic_bytes_per_s / ports)) if n_pods > 1 else 0,
+        cores_per_plane=ceil((pod_L[-1] + 1) * spine_cables / ports),
         nic_bytes_per_s=nic_bytes_per_s,
-        leaf_up_bytes_per_s=leaf_up,
-        spine_up_bytes_per_s=spine_up,
+        leaf_up_bytes_per_s=leaf_cables * nic_bytes_per_s,
+        spine_up_bytes_per_s=spine_cables * nic_bytes_per_s if spine_cables else 0.0,
         switch_latency_s=fabric.switch_latency_s or 0.0,
     )
 
 
-def _leaf_place(profile: HardwareProfile, nic: int, nics_per_node: int, ports: int) -> tuple[int, int]:
-    """Return (group of nodes, leaf within the group) of a NIC."""
-    node, rail = divmod(nic, nics_per_node)
-    if profile.fabric.kind == "rail_fat_tree":
-        return node // (ports // 2), rail
-    return node // max(1, ports // 2 // nics_per_node), 0
+def _leaves(fabric: Fabric, *, n_nics: int, nics_per_node: int, ports: int) -> tuple[int, ...]:
+    """Return the leaf of each NIC: by (group of nodes, place in the node) on rails, else whole nodes together."""
+    on_rails = fabric.kind == "rail_fat_tree"
+    nodes_together = ports // 2 if on_rails else max(1, ports // 2 // nics_per_node)
+    places = [
+        (node // nodes_together, rail if on_rails else 0)
+        for node, rail in (divmod(nic, nics_per_node) for nic in range(n_nics))
+    ]
+    numbers = {place: number for number, place in enumerate(sorted(set(places)))}
+    return tuple(numbers[place] for place in places)

@@ -1,6 +1,7 @@
 """Ways, rates and failures in fabrics small enough to draw: three layers, shared and several NICs, PCIe bridges."""
 
 from dataclasses import replace
+from math import inf
 
 import pytest
 import toy
@@ -8,6 +9,7 @@ from small_fabrics import GB, PCIE, SHARED_NIC, THREE_LAYERS, TWO_NICS, fabric
 
 from hw_profiles.checks import check_profile
 from hw_profiles.faults import InputFaults
+from hw_profiles.loader import load_profile
 from hw_profiles.schema import Node
 from hw_profiles.topology import (
     TIERS,
@@ -65,6 +67,11 @@ def test_each_layer_sends_up_what_it_takes_from_below_over_its_oversubscription(
     # 8 leaves of 2 NICs; edges stand in both directions.
     assert up["spine"] == pytest.approx(16 * GB / leaf)
     assert up["core"] == pytest.approx(16 * GB / leaf / core)
+
+
+def test_a_theory_without_limit_inside_the_node_has_none_in_half_of_it():
+    report = load_profile("longcat_report_theory")
+    assert bisection_bytes_per_s(build_topology(report, 8)) == inf
 
 
 @pytest.mark.parametrize("oversubscription", [1.0, 2.0, 4.0])
