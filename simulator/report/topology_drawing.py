@@ -31,13 +31,12 @@ class Mark:
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """Links between two marks: all of them together, one direction [bytes/s]; `number` cables."""
+    """Links between two marks: all of them together, one direction [bytes/s]."""
 
     low: int
     high: int
     tier: str
     bytes_per_s: float
-    number: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +56,8 @@ def drawing_of(topology: Topology) -> Drawing:
         _box_nodes(topology, name_of)
         if len({name_of[device] for device in devices}) > MOST_NODES:
             _merge_twins(topology, name_of, [vertex for vertex in name_of if kinds[vertex] in _INSIDE])
-    if (
-        max(Counter(kinds[vertex] for vertex in name_of if kinds[vertex] in SWITCHES).values(), default=0)
-        > MOST_SWITCHES
-    ):
+    number_of = Counter(kinds.values())
+    if max(number_of[kind] for kind in SWITCHES) > MOST_SWITCHES:
         for layer in SWITCHES:
             _merge_twins(topology, name_of, [vertex for vertex in name_of if kinds[vertex] == layer])
     return _collected(topology, name_of, kinds)
@@ -72,7 +69,7 @@ def _kinds(topology: Topology) -> dict[str, str]:
 
 
 def _box_nodes(topology: Topology, name_of: dict[str, str]) -> None:
-    """Put all vertices of a node into its box: its devices, and what hangs on nothing but them below the leaves."""
+    """Put all vertices of a node into its box: its devices, their switch or bridges and roots, their NICs."""
     for device in [vertex for vertex in topology if topology.nodes[vertex]["kind"] == "device"]:
         box = f"node{topology.nodes[device]['node']}"
         for vertex in [device, *topology.successors(device)]:
@@ -101,18 +98,13 @@ def _collected(topology: Topology, name_of: dict[str, str], kinds: dict[str, str
     names = sorted(inside, key=lambda name: _level(_kind(name, kinds)))  # stable: within a layer in order of building
     place = {name: position for position, name in enumerate(names)}
     rates: Counter[tuple[int, int, str]] = Counter()
-    cables: Counter[tuple[int, int, str]] = Counter()
     for low, high, link in topology.edges(data=True):
         ends = place[name_of[low]], place[name_of[high]]
         if ends[0] < ends[1]:
             rates[*ends, link["tier"]] += link["bytes_per_s"]
-            cables[*ends, link["tier"]] += 1
     return Drawing(
         marks=tuple(_mark(name, inside[name], topology, kinds) for name in names),
-        lines=tuple(
-            Line(low=low, high=high, tier=tier, bytes_per_s=rate, number=cables[low, high, tier])
-            for (low, high, tier), rate in rates.items()
-        ),
+        lines=tuple(Line(low=low, high=high, tier=tier, bytes_per_s=rate) for (low, high, tier), rate in rates.items()),
     )
 
 
