@@ -22,7 +22,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "import": ("validation.cli.importing:import_", "Bring measurements into a profile directory of your own."),
     "measure": ("validation.cli.measure:measure", "Time the layers, their kernels and collectives on this machine."),
     "models": ("simulator.cli:models", "List the models."),
-    "machines": ("simulator.cli:machines", "List the machines."),
+    "machines": ("simulator.machine_command:machines", "List the machines, or show one with its sources and fabric."),
     "scenarios": ("simulator.cli:scenarios", "List the shipped scenarios."),
 }
 _PUBLIC: Mapping[str, str] = {
@@ -40,6 +40,7 @@ _PUBLIC: Mapping[str, str] = {
     "device_times": "simulator.metrics:device_times",
     "critical_path": "simulator.critical_path:critical_path",
     "write_page": "simulator.report.page:write_page",
+    "write_machine_page": "simulator.report.machine_page:write_machine_page",
     "write_trace": "simulator.report.timeline_file:write_trace",
     "LanguageModel": "workloads.layers.language_model:LanguageModel",
     "LayerSettings": "workloads.layers.settings:LayerSettings",

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from math import inf, isfinite
 
+from hw_profiles.fabric_checks import check_for_bridges_out_of_place, check_for_nics_that_do_not_divide
 from hw_profiles.faults import Fault, unknown_word
 from hw_profiles.schema import HardwareProfile
 
@@ -46,11 +47,22 @@ _RANGES: Mapping[str, Range] = {
     "device.usd_per_hour": Range(low=0, high=1e3, unit="US dollars per device and hour"),
     "device.peak_flops_per_s.*": Range(low=1e9, high=1e18, unit="FLOP per second"),
     "node.n_devices": Range(low=1, high=1e4, unit="devices"),
+    "node.bridges.devices_per_bridge": Range(low=1, high=1e4, unit="devices"),
+    "node.bridges.bridges_per_socket": Range(low=1, high=1e4, unit="bridges"),
+    "node.bridges.*bytes_per_s": _RATE,
+    "node.bridges.*latency_s": _SECONDS,
     "tiers.*.bytes_per_s": _RATE,
     "tiers.*.efficiency": _SHARE,
     "tiers.*.latency_s": _SECONDS,
     "fabric.oversubscription": Range(low=1, high=1e3, unit="downlink over uplink capacity"),
     "fabric.max_devices": Range(low=1, high=1e7, unit="devices"),
+    "fabric.n_layers": Range(low=2, high=3, unit="layers of switches: 2 (leaf, spine) or 3 (and core)"),
+    "fabric.ports_per_switch": Range(low=2, high=1e4, unit="ports"),
+    "fabric.leaves_per_pod": Range(low=1, high=1e4, unit="leaves"),
+    "fabric.core_oversubscription": Range(low=1, high=1e3, unit="downlink over uplink capacity"),
+    "fabric.switch_latency_s": _SECONDS,
+    "fabric.devices_per_nic": Range(low=1, high=1e4, unit="devices"),
+    "fabric.nics_per_device": Range(low=1, high=1e4, unit="NICs"),
     "efficiency.*": _SHARE,
     "launch.*": _SECONDS,
     "all_to_all.*": Range(low=0, high=1e5, unit="streaming multiprocessors"),
@@ -68,6 +80,8 @@ def check_profile(profile: HardwareProfile) -> list[Fault]:
         check_for_efficiency_without_peak,
         check_for_peak_without_efficiency,
         check_for_fabric_that_does_not_fit_nodes,
+        check_for_bridges_out_of_place,
+        check_for_nics_that_do_not_divide,
         check_for_more_sms_held_than_there_are,
     )
     return [fault for check in checks for fault in check(profile)]

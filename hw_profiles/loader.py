@@ -15,6 +15,7 @@ from hw_profiles.fitted import FITTED_FILE, Fitted, load_fitted
 from hw_profiles.provenance import separate_sources
 from hw_profiles.schema import (
     AllToAll,
+    Bridges,
     Device,
     Efficiency,
     Fabric,
@@ -31,6 +32,7 @@ _PROVENANCE = "provenance"  # made from [sources] and each `from`, never written
 _SECTIONS: Mapping[str, type[Any]] = {
     "device": Device,
     "node": Node,
+    "node.bridges": Bridges,
     "tiers.*": Tier,
     "fabric": Fabric,
     "efficiency": Efficiency,

@@ -37,10 +37,29 @@ class Device:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Bridges:
+    """How a PCIe node joins its devices: bridges (PCIe switches or host bridges) under the roots of its sockets.
+
+    Devices under one bridge talk through it; others share the bridge's uplink to the root, and between sockets the
+    link that joins each two of them (UPI, Infinity Fabric). Rates are of one direction, before the efficiency of
+    tier "nvlink"; each latency is added to that tier's on ways that go over the root, and between sockets.
+    """
+
+    devices_per_bridge: int
+    bytes_per_s: float
+    latency_s: float
+    bridges_per_socket: int
+    socket_bytes_per_s: float
+    socket_latency_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Node:
-    """One server."""
+    """One server. `kind`: "nvlink" joins its devices by a switch without blocking, "pcie" by `bridges`."""
 
     n_devices: int
+    kind: Literal["nvlink", "pcie"] = "nvlink"
+    bridges: Bridges | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +77,25 @@ class Tier:
 
 @dataclass(frozen=True, kw_only=True)
 class Fabric:
-    """How nodes are joined. `oversubscription` is downlink over uplink capacity at the leaf (1 = full bisection)."""
+    """How nodes are joined. `oversubscription` is downlink over uplink capacity at the leaf (1 = full bisection).
+
+    A "rail_fat_tree" joins the NICs of one place in many nodes at a leaf, a "fat_tree" all NICs of a few nodes.
+    None stands for: two layers (leaf and spine; a third, core, joins pods), switches of 64 ports (half of them down),
+    as many leaves in a pod as a spine has ports down, no core oversubscription (downlink over uplink at the spine), no
+    latency [s] per switch after the first (the NIC tier holds it), one NIC per device. Of `devices_per_nic` and
+    `nics_per_device` one at most is above 1. `tiers["nic"]` is a device's fair share of its NIC, or all its NICs.
+    """
 
     kind: Literal["single_node", "rail_fat_tree", "fat_tree"]
     oversubscription: float
     max_devices: int
+    n_layers: int | None = None
+    ports_per_switch: int | None = None
+    leaves_per_pod: int | None = None
+    core_oversubscription: float | None = None
+    switch_latency_s: float | None = None
+    devices_per_nic: int | None = None
+    nics_per_device: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The commands that simulate: demo, models, machines, scenarios, run, compare."""
+"""The commands that simulate: demo, models, scenarios, run, compare."""
 
 from collections.abc import Iterator, Sequence
 from itertools import product
@@ -9,7 +9,6 @@ import typer
 from rich.table import Table
 
 from hw_profiles.faults import Fault, InputFaults
-from hw_profiles.loader import list_profiles, load_profile
 from simulator.answer import Answer
 from simulator.console import (
     ANSWERED,
@@ -66,35 +65,6 @@ def _model_row(name: str) -> dict[str, Any]:
         "top_k": model.moe.top_k,
         "kv_bytes_per_token": kv_bytes_per_token(model, "bf16") * model.n_attentions,
     }
-
-
-def machines(as_json: JsonOption = False) -> None:
-    """List the machines that longsim knows."""
-    profiles = [load_profile(name) for name in list_profiles()]
-    rows = [
-        {
-            "name": p.name,
-            "title": p.title,
-            "peak_flops_per_s": dict(p.device.peak_flops_per_s),
-            "hbm_bytes": p.device.hbm_bytes,
-            "hbm_bytes_per_s": p.device.hbm_bytes_per_s,
-            "devices_per_node": p.node.n_devices,
-            "link_bytes_per_s": {tier: t.bytes_per_s for tier, t in p.tiers.items()},
-            "usd_per_hour": p.device.usd_per_hour,
-        }
-        for p in profiles
-    ]
-    if as_json:
-        print_json({"machines": rows})
-        return
-    table = Table("machine", "title", "BF16 TFLOP/s", "HBM GB", "HBM TB/s", "GPUs/node", "in node | NIC GB/s", "$/h")
-    for p in profiles:
-        links = " | ".join(number_text(tier.bytes_per_s / 1e9) for tier in p.tiers.values())
-        table.add_row(
-            p.name, p.title, number_text(p.device.peak_flops_per_s["bf16"] / 1e12), f"{p.device.hbm_bytes / 1e9:.0f}",
-            number_text(p.device.hbm_bytes_per_s / 1e12), str(p.node.n_devices), links, f"{p.device.usd_per_hour:g}",
-        )  # fmt: skip
-    out.print(table)
 
 
 def scenarios(as_json: JsonOption = False) -> None:

@@ -12,7 +12,7 @@ HOUSE = Rules(
     packages=("simulator", "hw_profiles", "workloads", "validation"),
     layers=(
         "longsim",
-        "validation.cli | simulator.cli",
+        "validation.cli | simulator.cli | simulator.machine_command",
         "simulator.console",
         "validation.suites",
         "validation.importers",
@@ -53,6 +53,7 @@ HOUSE = Rules(
         "hw_profiles.fitted",
         "hw_profiles.curves",
         "hw_profiles.checks | hw_profiles.provenance | hw_profiles.shape | hw_profiles.topology",
+        "hw_profiles.fabric_checks",
         "hw_profiles.schema | hw_profiles.faults",
     ),
     blind=(("workloads", "hw_profiles"), ("simulator", "validation"), ("simulator.engine", "simulator.costs")),
@@ -61,8 +62,8 @@ HOUSE = Rules(
         "scipy": ("hw_profiles.fits", "validation"),
         "simpy": ("simulator",),
         "plotly": ("simulator.report",),
-        "typer": ("longsim", "simulator.cli", "simulator.console", "validation.cli"),
-        "rich": ("simulator.cli", "simulator.console", "validation.cli"),
+        "typer": ("longsim", "simulator.cli", "simulator.machine_command", "simulator.console", "validation.cli"),
+        "rich": ("simulator.cli", "simulator.machine_command", "simulator.console", "validation.cli"),
     },
     late=("longsim",),
 )

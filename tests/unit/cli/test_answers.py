@@ -117,6 +117,33 @@ def test_infinite_figures_are_null_in_json(longsim):
     assert math.isfinite(machines["h800_sxm"]["link_bytes_per_s"]["nvlink"])
 
 
+def test_a_machine_is_shown_with_its_sources_and_its_fabric(longsim):
+    said = longsim("machines", "h800_sxm", "--gpus", "16", "--json")
+    figures = {row["figure"]: row for row in said.document["figures"]}
+    assert figures["node.n_devices"]["value"] == 8
+    assert all(row["source"] and row["reference"] for row in figures.values())
+    fabric = said.document["fabric"]
+    assert (fabric["counts"]["device"], fabric["counts"]["nic"]) == (16, 16)
+    assert fabric["shared_links"][0]["devices"] == [0, 8]
+    assert "tiers.nvlink.efficiency" in longsim("machines", "h800_sxm").out
+
+
+def test_a_machine_has_a_page(longsim, tmp_path):
+    said = longsim("machines", "a30_pcie", "--report", str(tmp_path / "a30.html"))
+    assert said.code == 0
+    assert "A30 PCIe" in (tmp_path / "a30.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [(["h80_sxm"], "machine"), (["a30_pcie", "--gpus", "9"], "n_devices"), (["--gpus", "8"], "--gpus, --report")],
+)
+def test_a_machine_that_cannot_be_shown_is_a_line_on_stderr(longsim, arguments, field):
+    said = longsim("machines", *arguments)
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith(f"{field}: got ")
+
+
 def test_validate_theory_prints_one_document_and_passes(longsim):
     said = longsim("validate", "theory", "--json")
     assert (said.code, said.err) == (0, "")

@@ -13,10 +13,13 @@ from hw_profiles.schema import Source
 
 MACHINES = [
     "a100_sxm",
+    "a30_pcie",
+    "a800_nvlink",
     "b200_sxm",
     "gb200_nvl72",
     "h100_sxm",
     "h20",
+    "h200_efa",
     "h200_sxm",
     "h800_sxm",
     "longcat_report_theory",
