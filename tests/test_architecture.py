@@ -30,9 +30,10 @@ HOUSE = Rules(
         "simulator.evaluate",
         "simulator.scenario",
         "simulator.scenario_checks",
-        "simulator.layout_checks | simulator.model_checks | simulator.routing_checks",
+        "simulator.layout_checks | simulator.model_checks | simulator.routing_checks | simulator.placement_checks",
         "simulator.scenario_schema",
-        "simulator.answer | simulator.metrics | simulator.bounds | simulator.critical_path | simulator.intervals",
+        "simulator.answer | simulator.metrics | simulator.bounds | simulator.critical_path | simulator.intervals"
+        " | simulator.balance | simulator.rebalancing",
         "simulator.simulate",
         "simulator.demands",
         "simulator.costs | simulator.engine",
@@ -41,7 +42,10 @@ HOUSE = Rules(
         "workloads.schedules",
         "workloads.lowering",
         "workloads.loads | workloads.memory",
+        "workloads.placements",
+        "workloads.replayed",
         "workloads.choices",
+        "workloads.expert_placement",
         "workloads.contexts | workloads.routing | workloads.routing_counts | workloads.zoo | workloads.layers"
         " | workloads.hf_config",
         "workloads.step | workloads.graph",
