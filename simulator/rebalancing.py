@@ -13,7 +13,7 @@ from workloads.zoo import expert_parameters
 
 @dataclass(frozen=True, kw_only=True)
 class Rebalancing:
-    """Spread over the steps between two placements: bytes that a GPU receives, mean [B], and time of the slowest [s]."""
+    """Spread over the steps between two placements: bytes that a GPU receives, mean [B], and the slowest's time [s]."""
 
     bytes_per_step: float
     s_per_step: float

@@ -1,7 +1,7 @@
 """Expert loads and all-to-all copies per rank, as expectations or as one seeded sample per layer.
 
-L MoE layers (1 where all are alike), R ranks, X expert slots of a rank, Q slots and E ranks of an EP group, S source and
-D destination rank inside a group, M nodes of a group.
+L MoE layers (1 where all are alike), R ranks, X expert slots of a rank, Q slots and E ranks of an EP group, S source
+and D destination rank inside a group, M nodes of a group.
 """
 
 from collections.abc import Callable, Sequence

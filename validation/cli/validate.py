@@ -22,6 +22,7 @@ from simulator.console import (
 from simulator.report.residuals import write_residuals
 from validation.cli.shown import show_kernels, show_rows
 from validation.known_tables import default_data
+from validation.suites.balance import balance_document
 from validation.suites.kernels import judge_kernels, residuals_of
 from validation.suites.published import published_document
 from validation.suites.theory import theory_document
@@ -59,6 +60,10 @@ def _kernels(options: Options) -> Document:
     return judgement.document
 
 
+def _balance(options: Options) -> Document:
+    return balance_document(options.data or default_data())
+
+
 def _published(options: Options) -> Document:
     return published_document(options.points or default_data() / "measured" / "published_points.json")
 
@@ -66,10 +71,12 @@ def _published(options: Options) -> Document:
 SUITES: Mapping[str, Suite] = {
     "theory": Suite(judge=lambda _: theory_document(), show=show_rows),
     "kernels": Suite(judge=_kernels, show=show_kernels, options=("data", "by", "report"), verdicts="tables"),
+    "balance": Suite(judge=_balance, show=show_rows, options=("data",)),
     "published": Suite(judge=_published, show=show_rows, options=("points",)),
 }
 DataOption = Annotated[
-    Path | None, typer.Option("--data", metavar="PATH", help="Directory of tables, or one CSV file (kernels).")
+    Path | None,
+    typer.Option("--data", metavar="PATH", help="Directory of tables (kernels, balance), or one CSV file (kernels)."),
 ]
 ByOption = Annotated[str, typer.Option("--by", metavar="COLUMN", help="Group by this column of the tables (kernels).")]
 
@@ -79,7 +86,7 @@ PointsOption = Annotated[
 
 
 def validate(
-    suite: Annotated[str, typer.Argument(metavar="SUITE", help="theory | kernels | published")],
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="theory | kernels | balance | published")],
     data: DataOption = None,
     by: ByOption = "",
     points: PointsOption = None,
