@@ -29,7 +29,7 @@ from simulator.console import (
 from simulator.evaluate import document, evaluate
 from simulator.report.comparison_words import comparison_sentences
 from simulator.report.formats import bytes_text, flops_text, money_text, number_text, time_text
-from simulator.report.words import confidence_line, headline, sentences
+from simulator.report.words import EVEN, confidence_line, headline, sentences
 from simulator.scenario import list_scenarios, load_scenario, read_tables
 from workloads.zoo import ZOO, activated_parameters, count_parameters, kv_bytes_per_token
 
@@ -237,8 +237,8 @@ def _cells(answer: Answer) -> Iterator[str]:
     yield time_text(m["exposed_comm_s"])
     yield money_text(price)
     yield flops_text(m["flops"])
-    yield " | ".join(bytes_text(sent) for sent in m["bytes"].values()) or "–"
-    yield f"{m['load_imbalance']:.2f}× (rank {m['hottest_rank']})" if m["load_imbalance"] > 1.005 else "even"
+    yield ", ".join(f"{bytes_text(sent)} {tier}" for tier, sent in m["bytes"].items()) or "–"
+    yield f"{m['hottest_rank']}: {number_text(m['load_imbalance'])}×" if m["load_imbalance"] > EVEN else "even"
     yield str(m["bound_by"])
 
 

@@ -27,6 +27,7 @@ HOUSE = Rules(
         "validation.tables | validation.chips | validation.measure",
         "validation.measurements",
         "simulator.report",
+        "simulator.zero_experts",
         "simulator.evaluate",
         "simulator.scenario",
         "simulator.scenario_checks",

@@ -21,7 +21,7 @@ from simulator.console import (
 )
 from simulator.report.residuals import write_residuals
 from validation.cli.shown import show_kernels, show_rows
-from validation.known_tables import default_data
+from validation.known_tables import default_data, tables_path
 from validation.suites.balance import balance_document
 from validation.suites.kernels import judge_kernels, residuals_of
 from validation.suites.published import published_document
@@ -61,7 +61,7 @@ def _kernels(options: Options) -> Document:
 
 
 def _balance(options: Options) -> Document:
-    return balance_document(options.data or default_data())
+    return balance_document(options.data or tables_path())
 
 
 def _published(options: Options) -> Document:
@@ -76,7 +76,7 @@ SUITES: Mapping[str, Suite] = {
 }
 DataOption = Annotated[
     Path | None,
-    typer.Option("--data", metavar="PATH", help="Directory of tables (kernels, balance), or one CSV file (kernels)."),
+    typer.Option("--data", metavar="PATH", help="Directory of tables, or one CSV file of kernels (kernels, balance)."),
 ]
 ByOption = Annotated[str, typer.Option("--by", metavar="COLUMN", help="Group by this column of the tables (kernels).")]
 
