@@ -93,8 +93,11 @@ def contiguous(n_experts: int, n_slots: int) -> IntArray:
 
 
 def round_robin(n_experts: int, n_slots: int, n_ranks: int) -> IntArray:
-    """Return the expert of each slot where experts, and the first ones again, are dealt to the ranks in turn."""
-    return np.argsort(np.arange(n_slots) % n_ranks, kind="stable") % n_experts
+    """Return the expert of each slot where experts, and the first ones again, are dealt to the ranks in turn; where
+    that would bring an expert to the rank that holds it, every further round starts one rank later."""
+    slots = np.arange(n_slots)
+    shift = slots // n_experts if n_experts % n_ranks == 0 else 0
+    return np.argsort((slots + shift) % n_ranks, kind="stable") % n_experts
 
 
 def eplb(loads_N: FloatArray, n_slots: int, n_ranks: int) -> IntArray:
