@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from simulator.simulate import Run
-from workloads.loads import RoutedLoads
+from workloads.contexts import draw_contexts, rank_batches
+from workloads.loads import routed_loads
 from workloads.ops import FloatArray
 from workloads.placements import layer_routings
 from workloads.replayed import load_trace, recorded_ids, recorded_loads
@@ -37,9 +38,11 @@ def hottest_over_mean(rows_LR: FloatArray) -> FloatArray:
     return np.asarray(np.divide(rows_LR.max(axis=1), mean_L, out=np.ones_like(mean_L), where=mean_L > 0.0))
 
 
-def rank_loads(loads: RoutedLoads) -> pd.DataFrame:
-    """Return one row per layer and rank: layer, rank, rows, active_experts (expected number of slots with a row) and
-    share (of the layer's rows), in this order."""
+def rank_loads(step: StepSpec) -> pd.DataFrame:
+    """Return one row per MoE layer (one layer where all are alike) and rank of a step: layer, rank, rows,
+    active_experts (expected number of expert slots with a row), share (of the layer's rows), in this order."""
+    batch = rank_batches(step, draw_contexts(step, np.random.default_rng(step.seed)), 1)[0]
+    loads = routed_loads(step, batch.tokens_R)
     rows_LR = loads.rows_LR
     layer_LR, rank_LR = np.indices(rows_LR.shape)
     total_L1 = rows_LR.sum(axis=1, keepdims=True)

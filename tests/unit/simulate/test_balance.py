@@ -12,7 +12,6 @@ from simulator.evaluate import evaluate, run_scenario
 from simulator.rebalancing import rebalancing
 from simulator.scenario import build_scenario
 from workloads.layout import Layout
-from workloads.loads import routed_loads
 from workloads.memory import WEIGHT_BYTES, memory_use
 from workloads.placements import rebalance_moves
 from workloads.routing_trace import routing_trace, write_routing_trace
@@ -36,7 +35,7 @@ def test_means_are_taken_over_layers():
 
 
 def test_the_table_of_rank_loads():
-    table = rank_loads(routed_loads(toy_step(routing=REMAPPED), np.full(4, 6.0)))
+    table = rank_loads(toy_step(routing=REMAPPED, sequences=6))
     assert list(table.columns) == ["layer", "rank", "rows", "active_experts", "share"]
     assert table["rank"].tolist() == [0, 1, 2, 3]
     assert table["rows"].tolist() == pytest.approx([36, 12, 12, 12])
