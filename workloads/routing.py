@@ -144,11 +144,11 @@ def split_touch_probabilities(
 
 def _batched_polynomials(weights_N: FloatArray, factor_FNG: FloatArray, order: int) -> FloatArray:
     """Symmetric polynomials of the weights times each origin's and group's factors, (F, G, order + 1)."""
-    e_FGK = np.zeros((factor_FNG.shape[0], factor_FNG.shape[2], order + 1))
-    e_FGK[:, :, 0] = 1.0
-    for n, weight in enumerate(weights_N.tolist()):
-        e_FGK[:, :, 1:] += (weight * factor_FNG[:, n])[:, :, None] * e_FGK[:, :, :-1]
-    return e_FGK
+    e_KFG = np.zeros((order + 1, factor_FNG.shape[0], factor_FNG.shape[2]))
+    e_KFG[0] = 1.0
+    for n, weight in enumerate(weights_N.tolist()):  # K first: whole planes are added, three times as fast
+        e_KFG[1:] += weight * factor_FNG[:, n] * e_KFG[:-1]
+    return np.moveaxis(e_KFG, 0, 2)
 
 
 def _outside_polynomials(weights_GX: FloatArray, order: int) -> FloatArray:
