@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hw_profiles.faults import Fault, InputFaults
 from simulator.simulate import Run
 from workloads.contexts import draw_contexts, rank_batches
 from workloads.loads import routed_loads
@@ -53,8 +54,13 @@ def rank_loads(step: StepSpec) -> pd.DataFrame:
 
 def balance_over_steps(step: StepSpec) -> pd.DataFrame:
     """Return one row per recorded step and MoE layer of the step's routing trace under its placement: step, layer,
-    load_imbalance, balancedness. A recorded step's rows spread over replicas as even sources would send them."""
-    trace = load_trace(step.routing.popularity.partition(":")[2])
+    load_imbalance, balancedness. A recorded step's rows spread over replicas as even sources would send them.
+    InputFaults where the step replays no trace."""
+    kind, _, path = step.routing.popularity.partition(":")
+    if kind != "trace":
+        raise InputFaults([Fault(field="routing.popularity", got=repr(step.routing.popularity), allowed="trace:FILE",
+                                 remedy="record a routing trace with the layers")])  # fmt: skip
+    trace = load_trace(path)
     ends = np.cumsum(trace.tokens_per_step)
     rows: list[Sequence[float]] = []
     for layer, routing in enumerate(layer_routings(step)):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from unit.workloads.toys import toy_step
 
+from hw_profiles.faults import InputFaults
 from hw_profiles.loader import load_profile
 from simulator.balance import balance_metrics, balance_over_steps, hottest_over_mean, rank_loads
 from simulator.evaluate import evaluate, run_scenario
@@ -70,6 +71,11 @@ def test_a_trace_is_uneven_step_by_step(trace_file):
     assert table["layer"].tolist() == [0, 1, 0, 1]
     assert table["load_imbalance"].tolist() == pytest.approx([4, 4, 2, 2])
     assert table["balancedness"].tolist() == pytest.approx([1 / 4, 1 / 4, 1 / 2, 1 / 2])
+
+
+def test_steps_are_those_of_a_trace():
+    with pytest.raises(InputFaults, match="allowed trace:FILE"):
+        balance_over_steps(toy_step())
 
 
 def test_a_window_of_a_trace_is_its_first_steps(trace_file):
