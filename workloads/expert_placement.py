@@ -106,7 +106,8 @@ def eplb(loads_N: FloatArray, n_slots: int, n_ranks: int) -> IntArray:
     The idea of DeepSeek's EPLB (its README, global load balancing): every spare slot goes to the expert with the most
     load per replica, then replicas are packed, heaviest first, into the rank with the least load that has room. An
     expert has at most one slot per rank; only where no other rank has room may two of its replicas meet. As greedy
-    packing has anomalies, spare slots stay idle copies where they would make the hottest rank hotter than none would.
+    packing has anomalies, spare slots hold copies beside their originals where they would else make the hottest rank
+    hotter than none would (which can be told where the ranks divide the experts).
     """
     packed_Q = _replicated_and_packed(loads_N, n_slots, n_ranks)
     n = len(loads_N)
