@@ -27,8 +27,8 @@ from simulator.console import (
 )
 from simulator.evaluate import document, evaluate
 from simulator.report.comparison_words import comparison_sentences
-from simulator.report.formats import money_text, number_text, time_text
-from simulator.report.words import confidence_line, headline, sentences
+from simulator.report.formats import bytes_text, flops_text, money_text, number_text, time_text
+from simulator.report.words import EVEN, confidence_line, headline, sentences
 from simulator.scenario import list_scenarios, load_scenario, read_tables
 from workloads.zoo import ZOO, activated_parameters, count_parameters, kv_bytes_per_token
 
@@ -176,7 +176,19 @@ def _comparison_row(chosen: dict[str, str], answer: Answer) -> dict[str, Any]:
 
 
 def _comparison_table(keys: Sequence[str], rows: Sequence[tuple[dict[str, str], Answer]]) -> Table:
-    table = Table(*keys, "step", "TPOT", "tokens/s/GPU", "tokens/s/user", "exposed comm", "$/M tokens", "bound by")
+    table = Table(
+        *keys,
+        "step",
+        "TPOT",
+        "tokens/s/GPU",
+        "tokens/s/user",
+        "exposed comm",
+        "$/M tokens",
+        "FLOPs",
+        "bytes sent",
+        "hottest rank",
+        "bound by",
+    )
     for chosen, answer in rows:
         table.add_row(*chosen.values(), *_cells(answer))
     return table
@@ -194,6 +206,9 @@ def _cells(answer: Answer) -> Iterator[str]:
     yield number_text(m["tokens_per_s_per_user"]) if "tokens_per_s_per_user" in m else "–"
     yield time_text(m["exposed_comm_s"])
     yield money_text(price)
+    yield flops_text(m["flops"])
+    yield ", ".join(f"{bytes_text(sent)} {tier}" for tier, sent in m["bytes"].items()) or "–"
+    yield f"{m['hottest_rank']}: {number_text(m['load_imbalance'])}×" if m["load_imbalance"] > EVEN else "even"
     yield str(m["bound_by"])
 
 

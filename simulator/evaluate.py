@@ -8,9 +8,11 @@ import pandas as pd
 
 from hw_profiles.schema import HardwareProfile
 from simulator.answer import Answer, Assumption
+from simulator.balance import balance_metrics
 from simulator.critical_path import critical_path, shares
 from simulator.intervals import intervals, step_interval_s
-from simulator.metrics import bytes_by_tier, device_times, kind_table, load_imbalance, time_metrics
+from simulator.metrics import bytes_by_tier, device_times, flops_per_gpu, kind_table, time_metrics
+from simulator.rebalancing import rebalancing
 from simulator.scenario import resolved
 from simulator.scenario_schema import Scenario
 from simulator.simulate import Run, simulate, with_shapes
@@ -107,16 +109,21 @@ def _answer(scenario: Scenario, memory: MemoryUse, limit: float, *, fit: int, re
         return base
     devices, path = device_times(run.timeline), critical_path(run)
     metrics = time_metrics(run.timeline, devices)
+    moving_s = 0.0
+    if scenario.layout.rebalance_every_steps:
+        moved = rebalancing(scenario.step, scenario.profile)
+        moving_s = moved.s_per_step
+        metrics |= {"rebalance_s": moving_s, "rebalance_bytes": moved.bytes_per_step}
+        metrics["step_s"] += moving_s
     metrics |= rate_metrics(scenario, metrics["step_s"])
-    metrics["bytes"] = bytes_by_tier(run)
-    metrics["load_imbalance"] = load_imbalance(run)
+    metrics |= {"flops": flops_per_gpu(run), "bytes": bytes_by_tier(run), **balance_metrics(run)}
     metrics["bound_by"] = next(iter(shares(path, "bound")))
     low_s, high_s = step_interval_s(run, path, seed=scenario.seed)
     return replace(
         base,
         warnings=[*base.warnings, *_extrapolation(path)],
         metrics=metrics,
-        interval=intervals(metrics, low_s, high_s),
+        interval=intervals(metrics, low_s + moving_s, high_s + moving_s),
         kinds=kind_table(run.timeline, devices, path),
         critical_path_by_source=shares(path, "source"),
         timeline=run.timeline,

@@ -40,13 +40,6 @@ def check_for_what_is_not_modelled(layout: Layout) -> Iterable[Fault]:
                 allowed="1",
                 remedy="context and pipeline parallelism are not modelled yet",
             )
-    if layout.n_redundant_experts:
-        yield Fault(
-            field="layout.n_redundant_experts",
-            got=str(layout.n_redundant_experts),
-            allowed="0",
-            remedy="redundant experts are not modelled yet",
-        )
 
 
 def check_for_small_buffers(scenario: Scenario) -> Iterable[Fault]:
@@ -68,7 +61,12 @@ def _check_ep(scenario: Scenario, model: ModelSpec, node: int) -> Iterable[Fault
             allowed = f"1 ({model.name} has no experts)"
             yield Fault(field="layout.ep", got=str(ep), allowed=allowed, remedy="split it with attention_tp, dense_tp")
         return
-    yield from _check_divisor("layout.ep", ep, {"n_gpus": n, "n_routed_experts": model.moe.n_routed_experts})
+    redundant = max(scenario.layout.n_redundant_experts, 0)
+    slots = {
+        "n_routed_experts + n_redundant_experts" if redundant else "n_routed_experts": model.moe.n_routed_experts
+        + redundant
+    }
+    yield from _check_divisor("layout.ep", ep, {"n_gpus": n, **slots})
     if n > node and ep >= 1 and node % ep and ep % node:
         yield Fault(
             field="layout.ep",

@@ -113,13 +113,10 @@ def bytes_by_tier(run: Run) -> dict[str, float]:
     return total
 
 
-def load_imbalance(run: Run) -> float:
-    """Return max over ranks / mean of the rows that experts compute, mean over layers (1 where there are none)."""
-    rows_LR = run.graph.expert_rows_LR
-    mean_L = rows_LR.mean(axis=1)
-    if not np.all(mean_L > 0.0):
-        return 1.0
-    return float((rows_LR.max(axis=1) / mean_L).mean())
+def flops_per_gpu(run: Run) -> float:
+    """Return the FLOPs of one step, mean over devices."""
+    weights = run.graph.n_alike_C
+    return float(sum(np.average(op.work.flops_C, weights=weights) for op in run.graph.ops))
 
 
 def kind_table(timeline: pd.DataFrame, devices: pd.DataFrame, path: pd.DataFrame) -> Sequence[Mapping[str, Any]]:

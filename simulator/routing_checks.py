@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from hw_profiles.faults import Fault
 from simulator.scenario_schema import Scenario
-from workloads.choices import load_trace
 from workloads.model import ModelSpec
+from workloads.replayed import load_trace
 from workloads.routing import beta_binomial_std_range
 from workloads.zoo import n_moe_layers
 

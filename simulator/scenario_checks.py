@@ -11,6 +11,7 @@ from simulator.layout_checks import (
     check_for_what_is_not_modelled,
 )
 from simulator.model_checks import check_for_impossible_model
+from simulator.placement_checks import check_for_impossible_placement
 from simulator.routing_checks import check_for_bad_routing, check_for_trace_of_another_model
 from simulator.scenario_schema import Scenario
 from workloads.model import ModelSpec
@@ -55,6 +56,7 @@ def check_scenario(scenario: Scenario) -> list[Fault]:
     if model and profile and not any(f.field == "n_gpus" for f in faults):
         faults += check_for_layout_that_does_not_divide(scenario, model, profile)
         faults += check_for_missing_precision(scenario, profile)
+        faults += check_for_impossible_placement(scenario, model, profile)
     return faults
 
 

@@ -16,8 +16,8 @@ from simulator.simulate import Run, simulate
 from workloads.graph import OpGraph
 from workloads.lowering.attention import AttentionBlock
 from workloads.lowering.ffn import FfnBlock
-from workloads.lowering.segments import ScmoeLayer
 from workloads.lowering.moe import AllToAllPhases, MoeBlock
+from workloads.lowering.segments import ScmoeLayer
 from workloads.model import Shortcut
 from workloads.ops import BytesByDistance, Kernel, Traffic, Work
 from workloads.schedules.build import GraphBuilder, joined

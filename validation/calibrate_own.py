@@ -67,12 +67,13 @@ def calibrate_own(folder: Path, machine: str) -> OwnCalibration:
         raise InputFaults([unknown_word("--machine", machine, list_profiles())])
     rows, meta = read_measurements(folder), read_meta(folder)
     if not rows:
-        raise InputFaults([Fault(field="MEASURED", got=f"{str(folder)!r}, which holds no {TABLE_FILE} with rows",
-                                 allowed="a folder that `longsim measure` wrote", remedy="measure into it first")])  # fmt: skip
+        got = f"{str(folder)!r}, which holds no {TABLE_FILE} with rows"
+        raise InputFaults([Fault(field="MEASURED", got=got, allowed="a folder that `longsim measure` wrote",
+                                 remedy="measure into it first")])  # fmt: skip
     if meta.get(HELD_OUT_KEY) or {row.suite for row in rows} <= HELD_OUT_SUITES:
+        remedy = "fit on kernels (--suite quick or full), judge with `validate layers`"
         raise InputFaults([Fault(field="MEASURED", got=f"{str(folder)!r}, which is held out",
-                                 allowed="measurements that no prediction is judged by",
-                                 remedy="fit on kernels (--suite quick or full), judge with `validate layers`")])  # fmt: skip
+                                 allowed="measurements that no prediction is judged by", remedy=remedy)])  # fmt: skip
     fit = fit_machine(rows)
     profile, run = load_profile(machine), (meta.get("runs") or [{}])[-1]
     learned = [*learned_figures(fit, profile), *lanes_of(profile, run)]

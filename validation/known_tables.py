@@ -30,12 +30,17 @@ class Inventory:
     skipped: Sequence[dict[str, str]] = field(default_factory=list)
 
 
+def tables_path() -> Path:
+    """Return where the published tables are looked for: $LONGSIM_DATA, or ../shared/data beside the repository."""
+    return Path(os.environ.get(DATA_VARIABLE, BESIDE_THE_REPOSITORY))
+
+
 def default_data() -> Path:
     """Return the directory of the published tables: $LONGSIM_DATA, or ../shared/data beside the repository.
 
     Raises InputFaults where neither is a directory.
     """
-    path = Path(os.environ.get(DATA_VARIABLE, BESIDE_THE_REPOSITORY))
+    path = tables_path()
     if path.is_dir():
         return path
     raise InputFaults([Fault(field="--data", got=f"nothing, and {path} is no directory",

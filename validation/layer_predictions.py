@@ -54,8 +54,9 @@ def spec_of(meta: Mapping[str, Any], where: str) -> ModelSpec:
     try:
         return _SPEC.validate_python(meta.get("subject", {}).get("spec"))
     except ValidationError as error:
-        raise InputFaults([Fault(field=f"{where}/meta.json: subject.spec", got=f"{error.error_count()} faults",
-                                 allowed="the model as longsim measure writes it", remedy="measure again")]) from error  # fmt: skip
+        field, got = f"{where}/meta.json: subject.spec", f"{error.error_count()} faults"
+        allowed = "the model as longsim measure writes it"
+        raise InputFaults([Fault(field=field, got=got, allowed=allowed, remedy="measure again")]) from error
 
 
 def step_of(row: Measurement, spec: ModelSpec, seed: int = 0) -> StepSpec:

@@ -166,7 +166,13 @@ def _profile_text(base: str, learned: list[Learned], *, name: str, title: str, r
         for part in tables:
             table = table[part]
         entry = tomlkit.inline_table()
-        entry.update({"value": item.value if isinstance(item.value, int) else _rounded(item.value), "from": SOURCE, "note": item.note})
+        entry.update(
+            {
+                "value": item.value if isinstance(item.value, int) else _rounded(item.value),
+                "from": SOURCE,
+                "note": item.note,
+            }
+        )
         table[key] = entry
     return tomlkit.dumps(document)
 

@@ -1,27 +1,25 @@
-"""Who chooses what inside one EP group: expected, sampled or replayed from a recorded trace.
+"""Who chooses what inside one EP group: expected or sampled.
 
-N routed experts, E ranks of the group, S source and D destination rank inside it, M nodes of the group, T tokens, K
-top-k.
+N routed experts, Q expert slots (workloads/expert_placement.py), S source and D destination rank inside the group, M
+nodes of it, F origins of rows, T tokens, K top-k.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 
+from workloads.expert_placement import ExpertPlacement
 from workloads.ops import FloatArray, IntArray
-from workloads.routing import inclusion_probabilities, power_law, sample_choices, touch_probabilities
+from workloads.routing import (
+    inclusion_probabilities,
+    power_law,
+    sample_choices,
+    split_touch_probabilities,
+    touch_probabilities,
+)
 from workloads.routing_counts import read_counts
-from workloads.routing_trace import RoutingTrace, read_routing_trace
 from workloads.step import StepSpec
-
-
-def expert_ranks(step: StepSpec) -> IntArray:
-    """Return the rank inside its EP group that holds each routed expert, (N,)."""
-    n, ep = step.model.moe.n_routed_experts, step.layout.ep
-    experts_N = np.arange(n)
-    return experts_N // (n // ep) if step.layout.expert_placement == "contiguous" else experts_N % ep
 
 
 def popularity(step: StepSpec, n_tokens: float, rng: np.random.Generator) -> FloatArray:
@@ -39,43 +37,76 @@ def popularity(step: StepSpec, n_tokens: float, rng: np.random.Generator) -> Flo
 
 @dataclass(frozen=True, kw_only=True)
 class ChoiceCounts:
-    """Choices inside one EP group. `choices_SN`: by source rank and expert; `active_N`: probability that the expert
+    """Choices inside one EP group. `choices_SQ`: by source rank and expert slot; `active_Q`: probability that the slot
     has a row; `touched_SD`, `touched_SM`: tokens of a source with at least one expert on a rank, in a node."""
 
-    choices_SN: FloatArray
-    active_N: FloatArray
+    choices_SQ: FloatArray
+    active_Q: FloatArray
     touched_SD: FloatArray
     touched_SM: FloatArray
 
 
-def expected_choices(step: StepSpec, tokens_S: FloatArray, popularity_N: FloatArray, pmf_K: FloatArray) -> ChoiceCounts:
-    """Return the exact expectations of the choices of `tokens_S` tokens on each source rank."""
-    rank_N, ep, per_node = expert_ranks(step), step.layout.ep, step.devices_per_node
-    n_nodes = -(-ep // per_node)
-    include_N = inclusion_probabilities(popularity_N, pmf_K)
-    choices_SN = np.outer(tokens_S, include_N)
-    rank_D = touch_probabilities(popularity_N, pmf_K, rank_N, ep)
-    node_M = touch_probabilities(popularity_N, pmf_K, rank_N // per_node, n_nodes)
-    active_N = 1.0 - np.clip(1.0 - include_N, 0.0, 1.0) ** tokens_S.sum()
-    zero_slots = _remapped_slots(step, pmf_K)
-    if zero_slots:
-        choices_SN[:, 0] += tokens_S * zero_slots
-        rank_D[rank_N[0]] = _touch_with_remap(popularity_N, pmf_K, rank_N)
-        node_M[rank_N[0] // per_node] = _touch_with_remap(popularity_N, pmf_K, rank_N // per_node)
-        active_N[0] = 1.0
-    return ChoiceCounts(
-        choices_SN=choices_SN,
-        active_N=active_N,
-        touched_SD=np.outer(tokens_S, rank_D),
-        touched_SM=np.outer(tokens_S, node_M),
-    )
-
-
-def _remapped_slots(step: StepSpec, pmf_K: FloatArray) -> float:
-    """Mean zero-expert slots per token that policy remap0 sends to expert 0."""
+def remapped_slots(step: StepSpec, pmf_K: FloatArray) -> float:
+    """Return the mean zero-expert slots per token that policy remap0 sends to expert 0."""
     if step.routing.zero_experts != "remap0" or step.model.moe.n_zero_experts == 0:
         return 0.0
     return float(len(pmf_K) - 1 - np.dot(np.arange(len(pmf_K)), pmf_K))
+
+
+def expected_choices(
+    step: StepSpec, placement: ExpertPlacement, tokens_S: FloatArray, popularity_N: FloatArray, pmf_K: FloatArray
+) -> ChoiceCounts:
+    """Return the exact expectations of the choices of `tokens_S` tokens on each source rank."""
+    include_N = inclusion_probabilities(popularity_N, pmf_K)
+    choices_SN = np.outer(tokens_S, include_N)
+    zero_slots = remapped_slots(step, pmf_K)
+    if zero_slots:
+        choices_SN[:, 0] += tokens_S * zero_slots
+    active_Q = active_slots(placement, include_N, tokens_S)
+    if zero_slots:
+        active_Q[placement.expert_Q == 0] = 1.0
+    touch = _touch_of_replicas if placement.replicated else _touch_of_single_slots
+    rank_FD, node_FM = touch(placement, popularity_N, pmf_K, remapped=bool(zero_slots))
+    tokens_S1, origin_S = tokens_S[:, None], placement.origin_S
+    return ChoiceCounts(
+        choices_SQ=placement.slots_of(choices_SN),
+        active_Q=active_Q,
+        touched_SD=tokens_S1 * rank_FD[origin_S],
+        touched_SM=tokens_S1 * node_FM[origin_S],
+    )
+
+
+def active_slots(placement: ExpertPlacement, include_N: FloatArray, tokens_S: FloatArray) -> FloatArray:
+    """Return the probability that any of `tokens_S` independent tokens brings a row to each slot, (Q,)."""
+    if not placement.replicated:
+        return np.asarray(1.0 - np.clip(1.0 - include_N, 0.0, 1.0) ** tokens_S.sum())[placement.expert_Q]
+    miss_FQ = np.clip(1.0 - include_N[placement.expert_Q] * placement.share_FQ, 0.0, 1.0)
+    tokens_F = np.bincount(placement.origin_S, weights=tokens_S, minlength=len(miss_FQ))
+    return np.asarray(1.0 - np.prod(miss_FQ ** tokens_F[:, None], axis=0))
+
+
+def _touch_of_single_slots(
+    placement: ExpertPlacement, popularity_N: FloatArray, pmf_K: FloatArray, *, remapped: bool
+) -> tuple[FloatArray, FloatArray]:
+    """Probabilities that a token touches each rank (F, D) and node (F, M), every expert in one slot."""
+    rank_N = placement.first_rank_N
+    node_N, n_nodes = placement.node_E[rank_N], int(placement.node_E.max()) + 1
+    rank_D = touch_probabilities(popularity_N, pmf_K, rank_N, placement.n_ranks)
+    node_M = touch_probabilities(popularity_N, pmf_K, node_N, n_nodes)
+    if remapped:
+        rank_D[rank_N[0]] = _touch_with_remap(popularity_N, pmf_K, rank_N)
+        node_M[node_N[0]] = _touch_with_remap(popularity_N, pmf_K, node_N)
+    n_origins = len(placement.share_FQ)
+    return np.tile(rank_D, (n_origins, 1)), np.tile(node_M, (n_origins, 1))
+
+
+def _touch_of_replicas(
+    placement: ExpertPlacement, popularity_N: FloatArray, pmf_K: FloatArray, *, remapped: bool
+) -> tuple[FloatArray, FloatArray]:
+    """Probabilities that a token touches each rank (F, D) and node (F, M), its experts each in one of their slots."""
+    rank_FND, node_FNM = placement.share_on_ranks(), placement.share_on_nodes()
+    touch = partial(split_touch_probabilities, popularity_N, pmf_K, always_first=remapped)
+    return touch(rank_FND), touch(node_FNM)
 
 
 def _touch_with_remap(popularity_N: FloatArray, pmf_K: FloatArray, group_N: IntArray) -> float:
@@ -88,31 +119,59 @@ def _touch_with_remap(popularity_N: FloatArray, pmf_K: FloatArray, group_N: IntA
 
 
 def sampled_choices(
-    step: StepSpec, tokens_S: FloatArray, popularity_N: FloatArray, pmf_K: FloatArray, rng: np.random.Generator
+    step: StepSpec,
+    placement: ExpertPlacement,
+    tokens_S: FloatArray,
+    *,
+    popularity_N: FloatArray,
+    pmf_K: FloatArray,
+    rng: np.random.Generator,
 ) -> ChoiceCounts:
     """Return one draw of the choices of `tokens_S` tokens (rounded to whole ones) on each source rank."""
-    ep = step.layout.ep
     whole_S = np.round(tokens_S).astype(np.int64)
-    source_T = np.repeat(np.arange(ep), whole_S)
+    source_T = np.repeat(np.arange(placement.n_ranks), whole_S)
     token, expert = sample_choices(popularity_N, pmf_K, len(source_T), rng)
-    if _remapped_slots(step, pmf_K):
+    if remapped_slots(step, pmf_K):
         zeros_T = len(pmf_K) - 1 - np.bincount(token, minlength=len(source_T))
         token = np.concatenate([token, np.repeat(np.arange(len(source_T)), zeros_T)])
         expert = np.concatenate([expert, np.zeros(int(zeros_T.sum()), dtype=np.int64)])
-    return _counted(step, source_T, token, expert, ep)
+    return counted_choices(placement, source_T, token, expert, rng)
 
 
-def _counted(step: StepSpec, source_T: IntArray, token: IntArray, expert: IntArray, n_sources: int) -> ChoiceCounts:
-    """Count choices (token, expert) by the source of the token."""
-    ep, per_node, n = step.layout.ep, step.devices_per_node, step.model.moe.n_routed_experts
-    rank = expert_ranks(step)[expert]
-    choices_SN = np.bincount(source_T[token] * n + expert, minlength=n_sources * n).reshape(n_sources, n).astype(float)
+def counted_choices(
+    placement: ExpertPlacement, source_T: IntArray, token: IntArray, expert: IntArray, rng: np.random.Generator
+) -> ChoiceCounts:
+    """Return the counts of choices (token, expert) by the source of the token; replicas are drawn by their shares."""
+    ep, n_slots = placement.n_ranks, len(placement.expert_Q)
+    slot = drawn_slots(placement, source_T, token, expert, rng)
+    rank = placement.rank_Q[slot]
+    choices_SQ = np.bincount(source_T[token] * n_slots + slot, minlength=ep * n_slots).reshape(ep, n_slots)
     return ChoiceCounts(
-        choices_SN=choices_SN,
-        active_N=(choices_SN.sum(axis=0) > 0).astype(float),
-        touched_SD=_touched(source_T, token, rank, n_sources, ep),
-        touched_SM=_touched(source_T, token, rank // per_node, n_sources, -(-ep // per_node)),
+        choices_SQ=choices_SQ.astype(float),
+        active_Q=(choices_SQ.sum(axis=0) > 0).astype(float),
+        touched_SD=_touched(source_T, token, rank, ep, ep),
+        touched_SM=_touched(source_T, token, placement.node_E[rank], ep, int(placement.node_E.max()) + 1),
     )
+
+
+def drawn_slots(
+    placement: ExpertPlacement, source_T: IntArray, token: IntArray, expert: IntArray, rng: np.random.Generator
+) -> IntArray:
+    """Return the slot that serves each choice (token, expert); an expert serves a token from one slot."""
+    slots_by_expert = np.argsort(placement.expert_Q, kind="stable")
+    first_N = np.cumsum(placement.n_replicas_N) - placement.n_replicas_N
+    if not placement.replicated:
+        return np.asarray(slots_by_expert[expert])
+    _, pair = np.unique(token * placement.n_experts + expert, return_inverse=True)
+    chance = rng.random(int(pair.max(initial=-1)) + 1)[pair]
+    origin = placement.origin_S[source_T[token]]
+    place = np.zeros(len(expert), dtype=np.int64)
+    below = np.zeros(len(expert))
+    for replica in range(int(placement.n_replicas_N.max()) - 1):
+        at = first_N[expert] + np.minimum(replica, placement.n_replicas_N[expert] - 1)
+        below += placement.share_FQ[origin, slots_by_expert[at]]
+        place += (chance >= below) & (replica < placement.n_replicas_N[expert] - 1)
+    return np.asarray(slots_by_expert[first_N[expert] + place])
 
 
 def _touched(source_T: IntArray, token: IntArray, group: IntArray, n_sources: int, n_groups: int) -> FloatArray:
@@ -121,41 +180,3 @@ def _touched(source_T: IntArray, token: IntArray, group: IntArray, n_sources: in
     pairs = np.flatnonzero(seen)
     counted = np.bincount(source_T[pairs // n_groups] * n_groups + pairs % n_groups, minlength=n_sources * n_groups)
     return counted.reshape(n_sources, n_groups).astype(float)
-
-
-@lru_cache(maxsize=4)
-def load_trace(path: str) -> RoutingTrace:
-    """Return the routing trace in a file, read once; ValueError says what is wrong with it."""
-    try:
-        return read_routing_trace(Path(path))
-    except OSError as error:
-        msg = f"{path}: {error.strerror}"
-        raise ValueError(msg) from error
-
-
-def replayed_choices(
-    step: StepSpec, tokens_S: FloatArray, trace: RoutingTrace, layer: int, rng: np.random.Generator
-) -> ChoiceCounts:
-    """Return the choices of one layer of a recorded trace.
-
-    `draw = "mean"`: every rank's tokens choose as the recorded ones do on average; "sample": each token is one of the
-    recorded ones, drawn with replacement, so that joint choices stay as they were. Zero experts: dropped, or (remap0)
-    sent to expert 0.
-    """
-    ids_MK, n = trace.ids_LMK[layer].astype(np.int64), trace.n_routed_experts
-    if step.routing.zero_experts == "remap0":
-        ids_MK = np.where(ids_MK < n, ids_MK, 0)
-    if step.routing.draw == "sample":
-        source_T = np.repeat(np.arange(len(tokens_S)), np.round(tokens_S).astype(np.int64))
-        token, slot = np.nonzero(ids_MK[rows_T := rng.integers(len(ids_MK), size=len(source_T))] < n)
-        return _counted(step, source_T, token, ids_MK[rows_T][token, slot], len(tokens_S))
-    token, slot = np.nonzero(ids_MK < n)
-    whole = _counted(step, np.zeros(len(ids_MK), dtype=np.int64), token, ids_MK[token, slot], 1)
-    share_S1 = tokens_S[:, None] / len(ids_MK)
-    include_N = np.minimum(whole.choices_SN[0] / len(ids_MK), 1.0)
-    return ChoiceCounts(
-        choices_SN=share_S1 * whole.choices_SN,
-        active_N=1.0 - (1.0 - include_N) ** tokens_S.sum(),
-        touched_SD=share_S1 * whole.touched_SD,
-        touched_SM=share_S1 * whole.touched_SM,
-    )

@@ -1,9 +1,11 @@
-"""Degrees of parallelism of one replica."""
+"""Degrees of parallelism of one replica, and where its experts stand."""
 
 from dataclasses import dataclass
 from typing import Literal
 
-ExpertPlacement = Literal["contiguous", "round_robin"]
+PlacementRule = Literal["contiguous", "round_robin", "eplb", "eplb_hierarchical"]
+ReplicaChoice = Literal["even", "nearest"]
+LOAD_AWARE: tuple[PlacementRule, ...] = ("eplb", "eplb_hierarchical")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,6 +14,11 @@ class Layout:
 
     Attention is data parallel over groups of `attention_tp` ranks, dense FFNs are split over `dense_tp` ranks (inside
     a node), experts over `ep` ranks. Ranks of a group are neighbours.
+
+    Every EP group has N + `n_redundant_experts` expert slots, filled by `expert_placement`; "eplb_hierarchical" keeps
+    each of `n_expert_groups` (0: every expert is one) in a node. `replica_choice`: which replica takes a row.
+    `placement_loads`: loads that a load-aware placement knows, "true" (expected) or "window:STEPS" (counted in that
+    many earlier steps); it is made anew every `rebalance_every_steps` (0: never) from the next window.
     """
 
     attention_tp: int = 1
@@ -19,5 +26,15 @@ class Layout:
     ep: int = 1
     cp: int = 1
     pp: int = 1
-    expert_placement: ExpertPlacement = "contiguous"
+    expert_placement: PlacementRule = "contiguous"
     n_redundant_experts: int = 0
+    n_expert_groups: int = 0
+    replica_choice: ReplicaChoice = "even"
+    placement_loads: str = "true"
+    rebalance_every_steps: int = 0
+
+    @property
+    def window_steps(self) -> int:
+        """Steps whose counts a placement is made from; 0 where it knows the expected loads, or needs none."""
+        kind, _, steps = self.placement_loads.partition(":")
+        return int(steps) if kind == "window" and self.expert_placement in LOAD_AWARE else 0

@@ -1,6 +1,6 @@
 """Expert loads and all-to-all copies per rank, as expectations or as one seeded sample per layer.
 
-L MoE layers (1 where all are alike), R ranks, X experts on a rank, N routed experts, E ranks of an EP group, S source
+L MoE layers (1 where all are alike), R ranks, X expert slots of a rank, Q slots and E ranks of an EP group, S source
 and D destination rank inside a group, M nodes of a group.
 """
 
@@ -10,16 +10,11 @@ from functools import partial
 
 import numpy as np
 
-from workloads.choices import (
-    ChoiceCounts,
-    expected_choices,
-    expert_ranks,
-    load_trace,
-    popularity,
-    replayed_choices,
-    sampled_choices,
-)
+from workloads.choices import ChoiceCounts, expected_choices, sampled_choices
+from workloads.expert_placement import ExpertPlacement
 from workloads.ops import FloatArray, IntArray
+from workloads.placements import LayerRouting, layer_routings
+from workloads.replayed import load_trace, replayed_choices
 from workloads.routing import ffn_expert_distribution
 from workloads.step import StepSpec
 from workloads.zoo import n_moe_layers
@@ -29,7 +24,7 @@ from workloads.zoo import n_moe_layers
 class RoutedLoads:
     """What routing asks of each rank in each layer.
 
-    `rows_LRX`: rows of each local expert. `active_LR`: local experts with at least one row. Copies, one per chosen
+    `rows_LRX`: rows of each local expert slot. `active_LR`: local slots with at least one row. Copies, one per chosen
     expert: `sent_*`, `received_*` inside the node and to other nodes, `local_LR` to the rank itself. With one copy per
     destination node (`nic_*`, rail-aligned) and forwarding inside it (`nvlink_*`): tokens. `reached_LR`: (token, rank)
     pairs of which the token has an expert on the rank, itself included.
@@ -57,24 +52,17 @@ class RoutedLoads:
 def routed_loads(step: StepSpec, tokens_R: FloatArray, part: int = 0) -> RoutedLoads:
     """Return the loads of every MoE layer of `step` with `tokens_R` tokens of (half-)batch `part` on each rank.
 
-    Layers are alike (L = 1) when expectations are asked for and popularity is not drawn anew in each layer. Popularity
-    is the same for all parts of a batch, choices are drawn for each. A model without MoE layers has one layer of zeros.
+    Layers are alike (L = 1) when expectations are asked for and neither popularity nor placement differs by layer.
+    These are the same for all parts of a batch, choices are drawn for each. A model without MoE layers has one layer
+    of zeros.
     """
     if n_moe_layers(step.model) == 0:
         return _no_loads(len(tokens_R))
-    kind, _, argument = step.routing.popularity.partition(":")
-    alike = step.routing.draw == "mean" and kind in {"balanced", "counts"}
-    popularity_rng, choice_rng = np.random.default_rng([step.seed, 1]), np.random.default_rng([step.seed, 2, part])
-    ep = step.layout.ep
+    rng, ep = np.random.default_rng([step.seed, 2, part]), step.layout.ep
     layers = []
-    for layer in range(1 if alike else n_moe_layers(step.model)):
-        if kind == "trace":
-            choose: Callable[[FloatArray], ChoiceCounts] = partial(
-                replayed_choices, step, trace=load_trace(argument), layer=layer, rng=choice_rng
-            )
-        else:
-            choose = _drawn(step, popularity_rng, choice_rng)
-        groups = [_group_loads(step, choose(tokens_R[first : first + ep])) for first in range(0, len(tokens_R), ep)]
+    for layer, routing in enumerate(layer_routings(step)):
+        choose, placement = _chooser(step, routing, layer, rng), routing.placement
+        groups = [_group_loads(placement, choose(tokens_R[at : at + ep])) for at in range(0, len(tokens_R), ep)]
         layers.append(_concatenate(groups, axis=1))
     return _concatenate(layers, axis=0)
 
@@ -85,30 +73,28 @@ def _no_loads(n_ranks: int) -> RoutedLoads:
     return RoutedLoads(rows_LRX=np.zeros((1, n_ranks, 0)), **{name: np.zeros((1, n_ranks)) for name in names})
 
 
-def _drawn(
-    step: StepSpec, popularity_rng: np.random.Generator, choice_rng: np.random.Generator
+def _chooser(
+    step: StepSpec, routing: LayerRouting, layer: int, rng: np.random.Generator
 ) -> Callable[[FloatArray], ChoiceCounts]:
-    """Return how the tokens of a group choose in a layer: by its popularity, in expectation or drawn."""
+    """Return how the tokens of a group choose in a layer: as recorded, in expectation or drawn."""
+    if routing.popularity_N is None:
+        trace = load_trace(step.routing.popularity.partition(":")[2])
+        return partial(replayed_choices, step, routing.placement, trace=trace, layer=layer, rng=rng)
     pmf_K = ffn_expert_distribution(step.model.moe, step.routing.ffn_experts, step.routing.zero_experts)
-    group_tokens = step.batch.sequences_per_gpu * step.queries_per_sequence * step.layout.ep
-    popularity_N = popularity(step, group_tokens, popularity_rng)
-    if step.routing.draw == "sample":
-        return partial(sampled_choices, step, popularity_N=popularity_N, pmf_K=pmf_K, rng=choice_rng)
-    return partial(expected_choices, step, popularity_N=popularity_N, pmf_K=pmf_K)
+    choose = partial(sampled_choices, rng=rng) if step.routing.draw == "sample" else expected_choices
+    return partial(choose, step, routing.placement, popularity_N=routing.popularity_N, pmf_K=pmf_K)
 
 
-def _group_loads(step: StepSpec, counts: ChoiceCounts) -> RoutedLoads:
+def _group_loads(placement: ExpertPlacement, counts: ChoiceCounts) -> RoutedLoads:
     """Turn the choices inside one EP group into the loads of its ranks (L = 1, R = E)."""
-    ep, per_node, rank_N = step.layout.ep, step.devices_per_node, expert_ranks(step)
-    by_rank = np.argsort(rank_N, kind="stable")
-    choices_SDX = counts.choices_SN[:, by_rank].reshape(ep, ep, -1)
+    ep, node_E = placement.n_ranks, placement.node_E
+    choices_SDX = counts.choices_SQ.reshape(ep, ep, -1)
     pair_SD = choices_SDX.sum(axis=2)
-    node_E = np.arange(ep) // per_node
     same_node_SD, itself_SD = node_E[:, None] == node_E, np.eye(ep, dtype=bool)
     near_SD, far_SD = np.where(same_node_SD & ~itself_SD, pair_SD, 0.0), np.where(same_node_SD, 0.0, pair_SD)
-    dedup = _deduplicated(counts, node_E, np.arange(ep) % per_node)
+    dedup = _deduplicated(counts, node_E, np.arange(ep) % placement.ranks_per_node)
     row = {
-        "active_LR": counts.active_N[by_rank].reshape(ep, -1).sum(axis=1),
+        "active_LR": counts.active_Q.reshape(ep, -1).sum(axis=1),
         "local_LR": np.diagonal(pair_SD),
         "sent_node_LR": near_SD.sum(axis=1), "received_node_LR": near_SD.sum(axis=0),
         "sent_remote_LR": far_SD.sum(axis=1), "received_remote_LR": far_SD.sum(axis=0),

@@ -29,20 +29,22 @@ class MemoryUse:
 
 def weight_items(step: StepSpec) -> dict[str, float]:
     """Return the weight bytes of one device: attention replica over its TP ranks, dense FFN over `dense_tp`, experts
-    over `ep`; shared experts, router, embedding and LM head are replicated; n-gram tables are spread over all ranks."""
+    and their redundant copies over `ep`; shared experts, router, embedding and LM head are replicated; n-gram tables
+    are spread over all ranks."""
     model, layout, precision = step.model, step.layout, step.precision
     counts, weight = count_parameters(model), WEIGHT_BYTES[precision.weights]
+    copies = step.n_expert_slots / model.moe.n_routed_experts if model.moe.n_routed_experts else 1.0
     items = {
         "attention weights": counts.attention / layout.attention_tp * WEIGHT_BYTES[precision.attention_weights],
         "dense FFN weights": counts.dense_ffn / layout.dense_tp * weight,
-        "expert weights": counts.experts / layout.ep * weight,
+        "expert weights": counts.experts * copies / layout.ep * weight,
         "shared expert weights": counts.shared_experts * weight,
         "router and norms": counts.router * ROUTER_WEIGHT_BYTES + counts.norms * 2.0,
         "embedding and LM head": (counts.embedding + counts.lm_head) * 2.0 + counts.ngram * 2.0 / step.n_gpus,
     }
     if step.mtp.n_draft and model.mtp:
         routed = n_mtp_experts(step) * expert_parameters(model)
-        items["draft heads"] = (counts.mtp - routed + routed / layout.ep) * weight
+        items["draft heads"] = (counts.mtp - routed + routed * copies / layout.ep) * weight
     return {name: value for name, value in items.items() if value}
 
 
@@ -92,7 +94,7 @@ def communication_buffer_bytes(step: StepSpec) -> float:
     if step.all_to_all == "normal":
         return NORMAL_BUFFER_BYTES
     tokens = step.batch.max_dispatch_tokens or step.batch.sequences_per_gpu * step.queries_per_sequence
-    return 4.0 * step.model.moe.n_routed_experts * tokens * 2.0 * step.model.hidden
+    return 4.0 * step.n_expert_slots * tokens * 2.0 * step.model.hidden
 
 
 def memory_use(step: StepSpec) -> MemoryUse:

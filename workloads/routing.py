@@ -4,7 +4,7 @@ A token takes k FFN experts; its set of k distinct experts S has probability pro
 popularities in S (independent picks, conditioned on being distinct). Expectations follow from elementary symmetric
 polynomials and are exact; joint counts (does a token touch a group of ranks at all?) are exact too.
 
-N routed experts, K top-k, T tokens.
+N routed experts, K top-k, T tokens, F origins, G groups of experts.
 """
 
 from math import comb, exp, lgamma
@@ -116,6 +116,39 @@ def touch_probabilities(popularity_N: FloatArray, pmf_K: FloatArray, group_N: In
     possible_K = _possible(pmf_K)
     miss_GK = _outside_polynomials(weights_GX, order) / symmetric_polynomials(weights_N, order)
     return np.asarray((1.0 - miss_GK[:, possible_K]) @ pmf_K[possible_K])
+
+
+def split_touch_probabilities(
+    popularity_N: FloatArray, pmf_K: FloatArray, share_FNG: FloatArray, *, always_first: bool = False
+) -> FloatArray:
+    """Return, for each origin and group, the probability that a token's experts touch the group, (F, G), when expert n
+    serves a token from it with probability share_FNG[f, n, g], each expert by itself.
+
+    1 - e_k(w (1 - share))/e_k(w), mixed over k. `always_first`: a token with fewer than K experts takes expert 0 too.
+    """
+    weights_N, order = popularity_N * len(popularity_N), len(pmf_K) - 1
+    miss_FNG, all_K = 1.0 - share_FNG, symmetric_polynomials(weights_N, order)
+    possible_K = _possible(pmf_K)
+    chance_K = pmf_K[possible_K] / all_K[possible_K]
+    miss_FGK = _batched_polynomials(weights_N, miss_FNG, order)[:, :, possible_K] * chance_K
+    if not always_first:
+        return np.asarray(1.0 - miss_FGK.sum(axis=2))
+    others_FNG = miss_FNG.copy()
+    others_FNG[:, 0] = 1.0  # expert 0 misses the group once, chosen or not
+    others_FGK = _batched_polynomials(weights_N, others_FNG, order)[:, :, possible_K] * chance_K
+    fewer_K = np.flatnonzero(possible_K) < order
+    return np.asarray(
+        1.0 - miss_FGK[:, :, ~fewer_K].sum(axis=2) - miss_FNG[:, 0] * others_FGK[:, :, fewer_K].sum(axis=2)
+    )
+
+
+def _batched_polynomials(weights_N: FloatArray, factor_FNG: FloatArray, order: int) -> FloatArray:
+    """Symmetric polynomials of the weights times each origin's and group's factors, (F, G, order + 1)."""
+    e_KFG = np.zeros((order + 1, factor_FNG.shape[0], factor_FNG.shape[2]))
+    e_KFG[0] = 1.0
+    for n, weight in enumerate(weights_N.tolist()):  # K first: whole planes are added, three times as fast
+        e_KFG[1:] += weight * factor_FNG[:, n] * e_KFG[:-1]
+    return np.moveaxis(e_KFG, 0, 2)
 
 
 def _outside_polynomials(weights_GX: FloatArray, order: int) -> FloatArray:

@@ -42,3 +42,8 @@ class StepSpec:
         """Ranks of an attention group over which the KV cache is split (a latent cache is not)."""
         n_kv_heads = getattr(self.model.attention, "n_kv_heads", 1)
         return int(min(self.layout.attention_tp, n_kv_heads))
+
+    @property
+    def n_expert_slots(self) -> int:
+        """Expert weights that an EP group holds per MoE layer: routed experts and redundant copies."""
+        return self.model.moe.n_routed_experts + self.layout.n_redundant_experts

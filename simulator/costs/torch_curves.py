@@ -66,9 +66,7 @@ def _flight(work: Work, machine: Machine, roofline: Cost) -> Cost:
         return roofline
     offered = capacities(machine).bytes_per_s
     links = [name for name in roofline.demand.bytes_C if name.partition(".")[0] in machine.profile.tiers]
-    bytes_C = {
-        name: roofline.demand.bytes_C[name] / curve.curve.bytes_per_s * offered[name] for name in links
-    }
+    bytes_C = {name: roofline.demand.bytes_C[name] / curve.curve.bytes_per_s * offered[name] for name in links}
     sent_C = np.maximum.reduce([roofline.demand.bytes_C[name] for name in links]) if links else work.flops_C
     at = Measured(curve=curve, seconds_C=sent_C, floor_C=sent_C, at={"moved_bytes": sent_C})
     demand = replace(roofline.demand, bytes_C=bytes_C, tail_latency_s=curve.curve.floor_s)

@@ -33,6 +33,11 @@ METRIC_WORDS: Mapping[str, MetricWord] = {
     "wait_s_max": _word("waiting for other ranks, worst device", "s", "device that waits longest"),
     "overlap_ratio": _word("hidden communication", "share", "1 − exposed communication / communication"),
     "load_imbalance": _word("load imbalance", "×", "routed tokens: most loaded rank over mean, mean over layers"),
+    "balancedness": _word("balancedness", "", "routed tokens: mean over the most loaded rank, mean over layers"),
+    "hottest_rank": _word("hottest rank", "", "the rank that gets most routed tokens, all layers together"),
+    "flops": _word("arithmetic", "FLOP", "per GPU and step, mean over devices"),
+    "rebalance_s": _word("moving experts", "s", "per step, spread over the steps between two placements"),
+    "rebalance_bytes": _word("expert weights moved", "B", "received per GPU and step, mean"),
     "bound_by": _word("bound by", "", "the resource with the largest share of the critical path"),
     "bytes": _word("payload sent", "B", "per GPU and step, by tier; a copy counts in each tier it crosses"),
 }

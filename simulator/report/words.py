@@ -16,7 +16,7 @@ _SOURCE_WORDS = {
     "assumed": "assumptions",
 }
 _N_KINDS_NAMED = 4
-_EVEN = 1.005  # what rounds to 1.00 times the mean
+EVEN = 1.005  # what rounds to 1.00 times the mean
 
 
 def headline(answer: Answer) -> str:
@@ -130,10 +130,12 @@ def _imbalance(answer: Answer) -> Iterator[str]:
     imbalance = _value(answer, "load_imbalance")
     if imbalance is None:
         return
-    if imbalance < _EVEN:
+    if imbalance < EVEN:
         yield "Routed tokens are spread evenly over the ranks."
     else:
-        yield f"The most loaded rank gets {number_text(imbalance)} times the mean of routed tokens."
+        hottest = _value(answer, "hottest_rank")
+        which = "" if hottest is None else f" ({hottest:.0f})"
+        yield f"The most loaded rank{which} gets {number_text(imbalance)} times the mean of routed tokens."
 
 
 def _memory(answer: Answer) -> Iterator[str]:

@@ -32,7 +32,8 @@ def calibrate(
         Path | None, typer.Option("--data", metavar="DIR", help="Directory of the published tables.")
     ] = None,
     out_dir: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Profile directory (MEASURED); else MACHINE/fitted.json.")
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Profile directory (MEASURED); else MACHINE/fitted.json."),
     ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Compare with the shipped fits; exit code 1 if different.")

@@ -21,7 +21,8 @@ from simulator.console import (
 )
 from simulator.report.residuals import write_residuals
 from validation.cli.shown import show_kernels, show_layers, show_rows
-from validation.known_tables import default_data
+from validation.known_tables import default_data, tables_path
+from validation.suites.balance import balance_document
 from validation.suites.kernels import judge_kernels, residuals_of
 from validation.suites.layers import layers_document
 from validation.suites.published import published_document
@@ -63,6 +64,10 @@ def _kernels(options: Options) -> Document:
     return judgement.document
 
 
+def _balance(options: Options) -> Document:
+    return balance_document(options.data or tables_path())
+
+
 def _published(options: Options) -> Document:
     return published_document(options.points or default_data() / "measured" / "published_points.json")
 
@@ -83,11 +88,13 @@ SUITES: Mapping[str, Suite] = {
     "theory": Suite(judge=lambda _: theory_document(), show=show_rows),
     "kernels": Suite(judge=_kernels, show=show_kernels, options=("data", "by", "report"), verdicts="tables"),
     "layers": Suite(judge=_layers, show=show_layers, options=("profile", "measured"), verdicts="verdicts"),
+    "balance": Suite(judge=_balance, show=show_rows, options=("data",)),
     "published": Suite(judge=_published, show=show_rows, options=("points",)),
     "scmoe": Suite(judge=lambda _: scmoe_document(), show=show_rows),
 }
 DataOption = Annotated[
-    Path | None, typer.Option("--data", metavar="PATH", help="Directory of tables, or one CSV file (kernels).")
+    Path | None,
+    typer.Option("--data", metavar="PATH", help="Directory of tables, or one CSV file of kernels (kernels, balance)."),
 ]
 ByOption = Annotated[str, typer.Option("--by", metavar="COLUMN", help="Group by this column of the tables (kernels).")]
 
@@ -101,7 +108,9 @@ MeasuredOption = Annotated[
 
 
 def validate(
-    suite: Annotated[str, typer.Argument(metavar="SUITE", help="theory | kernels | layers | published | scmoe")],
+    suite: Annotated[
+        str, typer.Argument(metavar="SUITE", help="theory | kernels | layers | balance | published | scmoe")
+    ],
     data: DataOption = None,
     by: ByOption = "",
     points: PointsOption = None,

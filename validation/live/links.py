@@ -22,7 +22,9 @@ MOST_HOSTS = 64
 RATES = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
 RATE_WORDS = re.compile(r"([0-9]*\.?[0-9]+)\s*([kmg]?)bit")
 LEAST_BYTES_PER_S, MOST_BYTES_PER_S = 1e4, 2e9
-BURST_S = 1e-3  # of the rate: tbf needs at least the rate over the kernel's timer frequency (tc-tbf), 1000 Hz at the most
+BURST_S = (
+    1e-3  # of the rate: tbf needs at least the rate over the kernel's timer frequency (tc-tbf), 1000 Hz at the most
+)
 LEAST_BURST_BYTES = 16384  # ten full frames; larger segments are split by the shaper
 QUEUE = "2s"  # longest wait in the queue: senders are held back by their windows, nothing is dropped
 

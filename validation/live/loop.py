@@ -6,13 +6,12 @@ Predictions are on disk before the first layer runs.
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
 from hw_profiles.faults import Fault, InputFaults
 from simulator.report.replacing import replacing
@@ -20,6 +19,7 @@ from validation.calibrate_own import OwnCalibration, calibrate_own
 from validation.layer_predictions import Target, predict_layer_s, spec_of, target_of
 from validation.live.links import Host, link_rate, network
 from validation.live.processes import Launch, run_ranks
+from validation.measure.environment import count_gpus
 from validation.measure.layers import points, policies
 from validation.measure.sizes import sizes_of
 from validation.measurements import Measurement, read_measurements, read_meta, shape_text
@@ -65,8 +65,7 @@ def run_live(options: LiveOptions, say: Say) -> LiveRun:
     """
     _check(options)
     kernels, layers, profile = (options.folder / name for name in ("kernels", "layers", "profile"))
-    rate = link_rate(options.link) if options.link else 0.0
-    with network(options.n_ranks, rate) if rate else nullcontext([]) as hosts:
+    with _hosts(options) as hosts:
         say(f"1 of 4: measuring kernels and all-to-alls on {options.n_ranks} ranks")
         _measure(options, "live", kernels, hosts, say)
         say("2 of 4: calibrating")
@@ -80,6 +79,10 @@ def run_live(options: LiveOptions, say: Say) -> LiveRun:
         say(f"4 of 4: running {len(planned)} layers, sequential and overlapped, with zero experts and without")
         _measure(options, "live_layers", layers, hosts, say)
     return LiveRun(calibration=found, layers=_compared(read_measurements(layers), predicted), folder=options.folder)
+
+
+def _hosts(options: LiveOptions) -> AbstractContextManager[list[Host]]:
+    return network(options.n_ranks, link_rate(options.link)) if options.link else nullcontext([])
 
 
 def planned_rows(spec: ModelSpec, options: LiveOptions, *, dtype: str, device: str) -> list[Measurement]:
@@ -98,7 +101,7 @@ def _check(options: LiveOptions) -> None:
     if not 1 <= options.n_ranks <= MOST_RANKS:
         faults.append(Fault(field="--ranks", got=str(options.n_ranks), allowed=f"1 to {MOST_RANKS}",
                             remedy="start with 2"))  # fmt: skip
-    n_gpus = torch.cuda.device_count()
+    n_gpus = count_gpus()
     if options.device == "cuda" and n_gpus < options.n_ranks:
         faults.append(Fault(field="--ranks", got=f"{options.n_ranks} on {n_gpus} GPUs", allowed=f"up to {n_gpus}",
                             remedy="lower it, or use --device cpu"))  # fmt: skip

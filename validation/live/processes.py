@@ -85,7 +85,9 @@ def _wait(launch: Launch, ranks: Sequence["subprocess.Popen[bytes]"]) -> None:
         codes = [process.poll() for process in ranks]
         failed = [rank for rank, code in enumerate(codes) if code]
         if failed:
-            raise RankFailedError(f"rank {failed[0]} ended with exit code {codes[failed[0]]}: {_last(launch, failed[0])}")
+            raise RankFailedError(
+                f"rank {failed[0]} ended with exit code {codes[failed[0]]}: {_last(launch, failed[0])}"
+            )
         if all(code == 0 for code in codes):
             return
         if time.monotonic() > until:

@@ -15,8 +15,8 @@ from validation.measure.case import DTYPES, Lab
 from validation.measure.environment import device_name, environment, slowed_by
 from validation.measure.ranks import Ranks, ranks_of
 from validation.measure.runner import Bench, measure_cases
-from validation.measure.subject import subject
 from validation.measure.sizes import sizes_of
+from validation.measure.subject import subject
 from validation.measure.suites import SUITES, cases_of
 from validation.measure.timing import Rule, stopwatch_of
 from validation.measurements import read_measurements, read_meta, write_meta

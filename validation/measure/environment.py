@@ -28,6 +28,11 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
 
 
+def count_gpus() -> int:
+    """Return how many GPUs torch sees."""
+    return torch.cuda.device_count()
+
+
 def environment(device: torch.device) -> dict[str, Any]:
     """Return what stands in meta.json for one run on `device`."""
     found: dict[str, Any] = {

@@ -19,6 +19,7 @@ from validation.measure.small import small_cases
 from workloads.layers.all_to_all import AllToAllExchange
 from workloads.layers.overlap import RunBlock, in_turn, single_batch_overlap, two_streams
 
+
 def cases_of(suite: str, lab: Lab, ranks: Ranks) -> list[Case]:
     """Return the cases of `suite`; InputFaults where this model or this way of starting has none."""
     return list(SUITES[suite](lab, ranks))

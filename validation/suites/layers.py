@@ -39,8 +39,9 @@ def measured_layers(folder: Path) -> list[Measurement]:
     """Return the whole-layer rows of a folder that `longsim measure` wrote; InputFaults where it has none."""
     rows = [row for row in read_measurements(folder) if row.kernel == "layer" and row.op == "scmoe_layer"]
     if not rows:
-        raise InputFaults([Fault(field="--measured", got=f"{str(folder)!r}, without whole layers in {TABLE_FILE}",
-                                 allowed="a folder that holds some", remedy="measure with --suite layers or overlap")])  # fmt: skip
+        got = f"{str(folder)!r}, without whole layers in {TABLE_FILE}"
+        raise InputFaults([Fault(field="--measured", got=got, allowed="a folder that holds some",
+                                 remedy="measure with --suite layers or overlap")])  # fmt: skip
     return rows
 
 
@@ -103,5 +104,3 @@ def _same_side(measured: float, predicted: float) -> bool | None:
     if abs(measured - 1.0) <= WORTH_AN_ORDER:
         return None
     return (measured < 1.0) == (predicted < 1.0)
-
-

@@ -143,7 +143,7 @@ def _exchange_shape(view: View) -> dict[str, float | FloatArray]:
     return {
         "tokens": view.batch.tokens_R,
         "hidden": step.model.hidden,
-        "experts": step.model.moe.n_routed_experts,
+        "experts": step.n_expert_slots,
         "ranks": step.layout.ep,
         "nodes": -(-step.layout.ep // step.devices_per_node),
     }

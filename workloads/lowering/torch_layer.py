@@ -158,7 +158,9 @@ def _moe(view: View, at: int) -> MoeBlock:
     experts = grouped(view, "experts", rows_CX=rows_CX, padded_C=_padded(view, rows_CX), hidden=model.hidden,
                       width=model.moe.expert_ffn)  # fmt: skip
     many = view.step.layout.ep > 1
-    loads_first = [_flight(view, "dispatch.loads", "dispatch", at, INDEX_BYTES, back=False, of_rows=False)] if many else []
+    loads_first = (
+        [_flight(view, "dispatch.loads", "dispatch", at, INDEX_BYTES, back=False, of_rows=False)] if many else []
+    )
     return MoeBlock(
         router=[router, sort],
         dispatch=AllToAllPhases(

@@ -9,7 +9,7 @@ from workloads.zoo import ZOO
 METRICS = (
     "step_s", "layer_s", "tpot_s", "tokens_per_s_per_user", "tokens_per_s_per_gpu", "usd_per_million_output_tokens",
     "comm_s", "comm_s_max", "exposed_comm_s", "exposed_comm_s_max", "wait_s", "wait_s_max", "overlap_ratio", "busy_s",
-    "bytes", "load_imbalance", "bound_by",
+    "flops", "bytes", "load_imbalance", "balancedness", "hottest_rank", "bound_by",
 )  # fmt: skip
 
 

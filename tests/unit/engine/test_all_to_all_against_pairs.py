@@ -14,7 +14,8 @@ from unit.engine.pair_oracle import all_to_all_s, fair_rates
 
 from workloads.batch import Batch, RoutingSpec
 from workloads.layout import Layout
-from workloads.loads import expert_ranks, routed_loads
+from workloads.loads import routed_loads
+from workloads.placements import layer_routings
 from workloads.routing import ffn_expert_distribution, sample_choices
 from workloads.step import StepSpec
 from workloads.zoo import tiny
@@ -46,8 +47,9 @@ def routed_pairs(seed):
     )  # fmt: skip
     pmf_K = ffn_expert_distribution(model.moe, step.routing.ffn_experts, step.routing.zero_experts)
     token, expert = sample_choices(np.full(64, 1 / 64), pmf_K, 16 * 64, np.random.default_rng([seed, 2, 0]))
+    rank_N = next(layer_routings(step)).placement.first_rank_N
     pairs_SD = np.zeros((16, 16))
-    np.add.at(pairs_SD, (token // 64, expert_ranks(step)[expert]), 1.0)
+    np.add.at(pairs_SD, (token // 64, rank_N[expert]), 1.0)
     return pairs_SD, routed_loads(step, np.full(16, 64.0))
 
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hw_profiles.faults import InputFaults
 from hw_profiles.curves.kernel import KernelCurve, kernel_s
+from hw_profiles.faults import InputFaults
 from validation.machine_fit import fit_machine, fit_rows
 from validation.measurements import Measurement
 
@@ -132,8 +132,8 @@ def test_few_rows_are_judged_by_the_curve_they_made():
 
 def test_interference_is_the_median_pace_kept():
     beside = [
-        replace(measured("interference", {"k": k}, COPY, moved_bytes=1e6), op="gemm_beside.copy", median_s=alone_s / kept,
-                outcome={"alone_s": alone_s})
+        replace(measured("interference", {"k": k}, COPY, moved_bytes=1e6), op="gemm_beside.copy",
+                median_s=alone_s / kept, outcome={"alone_s": alone_s})
         for k, alone_s, kept in ((1, 1e-3, 0.9), (2, 1e-3, 0.8), (4, 2e-3, 0.7))
     ]  # fmt: skip
     assert fit_machine([*gemms(), *beside]).pace_kept == {"gemm_beside.copy|bf16": pytest.approx(0.8)}

@@ -24,6 +24,8 @@ CONTRACT = {
     "phase": "decode", "schedule": "sequential", "seed": 0,
     "layout.attention_tp": 1, "layout.dense_tp": 1, "layout.ep": 1, "layout.cp": 1, "layout.pp": 1,
     "layout.expert_placement": "contiguous", "layout.n_redundant_experts": 0,
+    "layout.n_expert_groups": 0, "layout.replica_choice": "even", "layout.placement_loads": "true",
+    "layout.rebalance_every_steps": 0,
     "batch.sequences_per_gpu": 96, "batch.context_tokens": 5000, "batch.context_cv": 0.0,
     "batch.request_balance": "random", "batch.max_dispatch_tokens": 0, "batch.prompt_tokens": 0,
     "routing.popularity": "balanced", "routing.ffn_experts.kind": "fixed", "routing.zero_experts": "skip",

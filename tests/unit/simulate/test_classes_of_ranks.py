@@ -41,6 +41,9 @@ DECODE_STEPS = {
         layout=Layout(ep=16, attention_tp=2, dense_tp=4),
         batch=Batch(sequences_per_gpu=4, context_tokens=100, context_cv=0.5),
     ),
+    "replicas near": step(
+        layout=Layout(ep=8, expert_placement="eplb", n_redundant_experts=8, replica_choice="nearest")
+    ),
     "normal kernels": step(all_to_all="normal", layout=Layout(ep=8, expert_placement="round_robin")),
 }
 PREFILL = step(

@@ -21,6 +21,8 @@ LAYOUTS = (
     Layout(ep=4),
     Layout(ep=8, expert_placement="round_robin"),
     Layout(ep=16, expert_placement="round_robin"),
+    Layout(ep=16, expert_placement="eplb", n_redundant_experts=16),
+    Layout(ep=8, expert_placement="eplb_hierarchical", n_redundant_experts=8, replica_choice="nearest"),
 )
 CASES = list(itertools.product(DRAWS, POPULARITIES, POLICIES, LAYOUTS))
 TOKENS = 24.0
@@ -64,7 +66,7 @@ def test_every_copy_that_arrives_or_stays_is_a_row_of_an_expert(draw, popularity
     k = {"skip": 2.0, "k8": 2.0, "none": 3.0, "remap0": 3.0}[policy]  # of top 3, two are FFN experts in the mean
     if draw == "mean" or policy != "skip":
         assert sent_LR == pytest.approx(np.full_like(sent_LR, TOKENS * k), rel=1e-9)
-    assert (loads.active_LR <= 32 / layout.ep * (1 + 1e-12)).all()
+    assert (loads.active_LR <= (32 + layout.n_redundant_experts) / layout.ep * (1 + 1e-12)).all()
 
 
 @pytest.mark.parametrize("all_to_all", ["low_latency", "normal"])

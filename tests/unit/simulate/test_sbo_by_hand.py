@@ -10,8 +10,8 @@ from simulator.simulate import Run, simulate
 from workloads.graph import OpGraph
 from workloads.lowering.attention import AttentionBlock
 from workloads.lowering.ffn import FfnBlock
-from workloads.lowering.segments import ScmoeLayer
 from workloads.lowering.moe import AllToAllPhases, MoeBlock
+from workloads.lowering.segments import ScmoeLayer
 from workloads.ops import Kernel, Traffic, Work
 from workloads.schedules.build import GraphBuilder
 from workloads.schedules.single_batch import sbo

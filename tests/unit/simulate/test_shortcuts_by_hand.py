@@ -14,8 +14,8 @@ from simulator.simulate import simulate
 from workloads.graph import OpGraph
 from workloads.lowering.attention import AttentionBlock
 from workloads.lowering.ffn import FfnBlock
-from workloads.lowering.segments import ScmoeLayer
 from workloads.lowering.moe import AllToAllPhases, MoeBlock
+from workloads.lowering.segments import ScmoeLayer
 from workloads.ops import Traffic, Work
 from workloads.schedules.build import GraphBuilder
 from workloads.schedules.table import SCHEDULES

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from unit.workloads.toys import toy_step
 
-from workloads.choices import expert_ranks
 from workloads.layout import Layout
 from workloads.loads import routed_loads
+from workloads.placements import layer_routings
 from workloads.routing import ffn_expert_distribution, sample_choices
 from workloads.zoo import tiny
 
@@ -22,6 +22,10 @@ def counts_file(tmp_path):
     path = tmp_path / "counts.txt"
     path.write_text("\n".join(map(str, COUNTS)))
     return f"counts:{path}"
+
+
+def expert_ranks(step):
+    return next(layer_routings(step)).placement.first_rank_N
 
 
 def sets_of(counts, k):
