@@ -53,6 +53,7 @@ _PUBLIC: Mapping[str, str] = {
     "count_parameters": "workloads.zoo:count_parameters",
     "ZOO": "workloads.zoo:ZOO",
     "read_measurements": "validation.measurements:read_measurements",
+    "validate_live": "validation.suites.live:validate_live",
     "validate_theory": "validation.suites.theory:theory_rows",
 }
 __all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604 (names resolved by __getattr__)

@@ -101,6 +101,18 @@ def show_layers(document: Mapping[str, Any]) -> None:
         out.print(note, markup=False)
 
 
+def show_live(document: Mapping[str, Any]) -> None:
+    """Print the layers as `show_layers` does, then what this machine could not show."""
+    show_layers(document)
+    between = f"over links of {document['link']}" if document["link"] else "over the loopback device"
+    out.print(f"{document['device']}, {document['n_ranks']} ranks {between}", markup=False)
+    for name, kept in document["pace_kept"].items():
+        out.print(f"{name.partition('|')[0]} keeps {kept:.0%} of its pace", markup=False)
+    out.print("not exercised here:")
+    for mechanism in document["not_exercised"]:
+        out.print(f"  - {mechanism}", markup=False)
+
+
 def layer_words(row: Mapping[str, Any]) -> str:
     """Return the batch and order of a whole-layer row in words."""
     batch = f"prompt of {row['new']}" if row["new"] == row["context"] else f"{row['batch']} x context {row['context']}"

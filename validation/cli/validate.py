@@ -1,9 +1,7 @@
 """The command that judges: validate."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -13,85 +11,13 @@ from simulator.console import (
     MISSED_BAR,
     JsonOption,
     ReportOption,
-    check_writable,
     err,
     faults_to_exit_code,
     print_json,
-    writing,
 )
-from simulator.report.residuals import write_residuals
-from validation.cli.shown import show_kernels, show_layers, show_rows
-from validation.known_tables import default_data, tables_path
-from validation.suites.balance import balance_document
-from validation.suites.kernels import judge_kernels, residuals_of
-from validation.suites.layers import layers_document
-from validation.suites.published import published_document
-from validation.suites.scmoe import scmoe_document
-from validation.suites.theory import theory_document
+from validation.cli.suites import SUITES, Options, Suite
+from validation.live.processes import RankFailedError
 
-Document = Mapping[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What a suite may be told."""
-
-    data: Path | None = None
-    by: str = ""
-    points: Path | None = None
-    profile: str = ""
-    measured: Path | None = None
-    report: Path | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Suite:
-    """How a suite is judged and shown, the options that it knows, and the key of the rows that bear a verdict."""
-
-    judge: Callable[[Options], Document]
-    show: Callable[[Document], None]
-    options: tuple[str, ...] = ()
-    verdicts: str = "rows"
-
-
-def _kernels(options: Options) -> Document:
-    check_writable({"--report": options.report})
-    judgement = judge_kernels(options.data or default_data(), by=options.by)
-    if options.report is not None:
-        with writing("--report", options.report):
-            write_residuals(residuals_of(judgement), options.report, title="Kernels: predicted and measured")
-        err.print(f"report: {options.report}", markup=False)
-    return judgement.document
-
-
-def _balance(options: Options) -> Document:
-    return balance_document(options.data or tables_path())
-
-
-def _published(options: Options) -> Document:
-    return published_document(options.points or default_data() / "measured" / "published_points.json")
-
-
-def _layers(options: Options) -> Document:
-    faults = [
-        Fault(field=f"--{name}", got="nothing", allowed=allowed, remedy="name it")
-        for name, allowed in (("profile", "a profile that `longsim calibrate MEASURED` wrote"),
-                              ("measured", "a folder with whole layers that `longsim measure` wrote"))
-        if not getattr(options, name)
-    ]  # fmt: skip
-    if faults:
-        raise InputFaults(faults)
-    return layers_document(options.profile, options.measured or Path())
-
-
-SUITES: Mapping[str, Suite] = {
-    "theory": Suite(judge=lambda _: theory_document(), show=show_rows),
-    "kernels": Suite(judge=_kernels, show=show_kernels, options=("data", "by", "report"), verdicts="tables"),
-    "layers": Suite(judge=_layers, show=show_layers, options=("profile", "measured"), verdicts="verdicts"),
-    "balance": Suite(judge=_balance, show=show_rows, options=("data",)),
-    "published": Suite(judge=_published, show=show_rows, options=("points",)),
-    "scmoe": Suite(judge=lambda _: scmoe_document(), show=show_rows),
-}
 DataOption = Annotated[
     Path | None,
     typer.Option("--data", metavar="PATH", help="Directory of tables, or one CSV file of kernels (kernels, balance)."),
@@ -105,17 +31,30 @@ ProfileOption = Annotated[str, typer.Option("--profile", metavar="DIR", help="Pr
 MeasuredOption = Annotated[
     Path | None, typer.Option("--measured", metavar="DIR", help="Folder of measured whole layers (layers).")
 ]
+RanksOption = Annotated[int, typer.Option("--ranks", metavar="N", help="Processes, 2 by default (live).")]
+LinkOption = Annotated[
+    str, typer.Option("--link", metavar="RATE", help="Shape the links between ranks, such as 1gbit; root (live).")
+]
+DeviceOption = Annotated[str, typer.Option("--device", metavar="KIND", help="cpu by default, or cuda (live).")]
+MachineOption = Annotated[str, typer.Option("--machine", metavar="NAME", help="Datasheet of the GPU (live on cuda).")]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="Keep measurements, profile and predictions here (live).")
+]
 
 
 def validate(
-    suite: Annotated[
-        str, typer.Argument(metavar="SUITE", help="theory | kernels | layers | balance | published | scmoe")
-    ],
+    context: typer.Context,
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help=" | ".join(SUITES))],
     data: DataOption = None,
     by: ByOption = "",
     points: PointsOption = None,
     profile: ProfileOption = "",
     measured: MeasuredOption = None,
+    ranks: RanksOption = 0,
+    link: LinkOption = "",
+    device: DeviceOption = "",
+    machine: MachineOption = "",
+    out: OutOption = None,
     report: ReportOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -124,9 +63,16 @@ def validate(
         if suite not in SUITES:
             raise InputFaults([unknown_word("suite", suite, list(SUITES))])
         chosen = SUITES[suite]
-        options = Options(data=data, by=by, points=points, profile=profile, measured=measured, report=report)
+        options = Options(
+            data=data, by=by, points=points, profile=profile, measured=measured, ranks=ranks, link=link, device=device,
+            machine=machine, out=out, report=report,
+        )  # fmt: skip
         _refuse_foreign(suite, chosen, options)
-        document = chosen.judge(options)
+        try:
+            document = chosen.judge(options, context.obj)
+        except RankFailedError as error:
+            err.print(f"{error}{f'; what was measured is kept in {out}' if out else ''}", markup=False)
+            raise typer.Exit(MISSED_BAR) from None
         if as_json:
             print_json(document)
         else:

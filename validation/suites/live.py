@@ -1,10 +1,18 @@
 """The loop on this machine as a suite: layers predicted before they ran, and the mechanisms that were not exercised."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from validation.live.loop import LiveOptions, LiveRun
+from validation.live.loop import LiveOptions, LiveRun, Say, run_live
 from validation.suites.layers import judged
+
+
+def validate_live(folder: Path, *, n_ranks: int, link: str, device: str, machine: str, say: Say) -> dict[str, Any]:
+    """Run the loop in `folder` and return its document; faults as `run_live` raises them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    options = LiveOptions(folder=folder, n_ranks=n_ranks, link=link, device=device, machine=machine)
+    return live_document(run_live(options, say), options)
 
 
 def live_document(run: LiveRun, options: LiveOptions) -> dict[str, Any]:

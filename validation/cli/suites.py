@@ -1,0 +1,104 @@
+"""The suites by name: how each one is judged and shown, and what it may be told."""
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from hw_profiles.faults import Fault, InputFaults
+from simulator.console import Resolve, check_writable, err, writing
+from simulator.report.residuals import write_residuals
+from validation.cli.shown import show_kernels, show_layers, show_live, show_rows
+from validation.known_tables import default_data, tables_path
+from validation.suites.balance import balance_document
+from validation.suites.kernels import judge_kernels, residuals_of
+from validation.suites.layers import layers_document
+from validation.suites.published import published_document
+from validation.suites.scmoe import scmoe_document
+from validation.suites.theory import theory_document
+
+DEFAULT_RANKS = 2
+Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a suite may be told."""
+
+    data: Path | None = None
+    by: str = ""
+    points: Path | None = None
+    profile: str = ""
+    measured: Path | None = None
+    ranks: int = 0
+    link: str = ""
+    device: str = ""
+    machine: str = ""
+    out: Path | None = None
+    report: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """How a suite is judged (with the front door's late look-up at hand) and shown, the options that it knows, and the
+    key of the rows that bear a verdict."""
+
+    judge: Callable[[Options, Resolve], Document]
+    show: Callable[[Document], None]
+    options: tuple[str, ...] = ()
+    verdicts: str = "rows"
+
+
+def _kernels(options: Options, _resolve: Resolve) -> Document:
+    check_writable({"--report": options.report})
+    judgement = judge_kernels(options.data or default_data(), by=options.by)
+    if options.report is not None:
+        with writing("--report", options.report):
+            write_residuals(residuals_of(judgement), options.report, title="Kernels: predicted and measured")
+        err.print(f"report: {options.report}", markup=False)
+    return judgement.document
+
+
+def _balance(options: Options, _resolve: Resolve) -> Document:
+    return balance_document(options.data or tables_path())
+
+
+def _published(options: Options, _resolve: Resolve) -> Document:
+    return published_document(options.points or default_data() / "measured" / "published_points.json")
+
+
+def _layers(options: Options, _resolve: Resolve) -> Document:
+    faults = [
+        Fault(field=f"--{name}", got="nothing", allowed=allowed, remedy="name it")
+        for name, allowed in (("profile", "a profile that `longsim calibrate MEASURED` wrote"),
+                              ("measured", "a folder with whole layers that `longsim measure` wrote"))
+        if not getattr(options, name)
+    ]  # fmt: skip
+    if faults:
+        raise InputFaults(faults)
+    return layers_document(options.profile, options.measured or Path())
+
+
+def _live(options: Options, resolve: Resolve) -> Document:
+    with ExitStack() as stack:
+        folder = options.out or Path(stack.enter_context(TemporaryDirectory(prefix="longsim-live-")))
+        document: Document = resolve("validate_live")(
+            folder, n_ranks=options.ranks or DEFAULT_RANKS, link=options.link, device=options.device or "cpu",
+            machine=options.machine, say=lambda line: err.print(line, markup=False),
+        )  # fmt: skip
+    return document
+
+
+SUITES: Mapping[str, Suite] = {
+    "theory": Suite(judge=lambda *_: theory_document(), show=show_rows),
+    "kernels": Suite(judge=_kernels, show=show_kernels, options=("data", "by", "report"), verdicts="tables"),
+    "layers": Suite(judge=_layers, show=show_layers, options=("profile", "measured"), verdicts="verdicts"),
+    "live": Suite(
+        judge=_live, show=show_live, options=("ranks", "link", "device", "machine", "out"), verdicts="verdicts"
+    ),
+    "balance": Suite(judge=_balance, show=show_rows, options=("data",)),
+    "published": Suite(judge=_published, show=show_rows, options=("points",)),
+    "scmoe": Suite(judge=lambda *_: scmoe_document(), show=show_rows),
+}
