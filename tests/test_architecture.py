@@ -19,7 +19,7 @@ HOUSE = Rules(
         "validation.layer_predictions | validation.calibrate_own",
         "validation.own_machine",
         "validation.importers",
-        "validation.table_checks | validation.point_transfers",
+        "validation.table_checks | validation.point_transfers | validation.reproduction",
         "validation.point_kernels | validation.block_pair_fit",
         "validation.block_pairs",
         "validation.judged_rows | validation.bars | validation.fitted_files | validation.points",

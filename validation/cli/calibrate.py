@@ -13,9 +13,10 @@ from simulator.report.residuals import write_residuals
 from validation.calibrate import PROFILES_DIR, fit_all
 from validation.calibrate_own import RESIDUALS_FILE, OwnCalibration, calibrate_own, residuals_of_own
 from validation.cli.shown import percent
-from validation.fitted_files import differences, write_fitted
+from validation.fitted_files import write_fitted
 from validation.kernels import read_fitted
 from validation.known_tables import default_data
+from validation.reproduction import unreproduced
 from validation.table_checks import check_tables
 
 DIFFERENCES_SHOWN = 20
@@ -122,7 +123,7 @@ def _calibrate_published(folder: Path, out_dir: Path | None, *, check: bool, as_
     if out_dir is not None:
         with writing("--out", out_dir):
             paths = write_fitted(fitted, out_dir)
-    found = list(differences(fitted, read_fitted(PROFILES_DIR))) if check else []
+    found = list(unreproduced(folder, fitted, read_fitted(PROFILES_DIR))) if check else []
     if as_json:
         print_json({"written": [str(path) for path in paths], "checked": check, "differences": found})
     else:
@@ -138,4 +139,4 @@ def _show(paths: list[Path], found: list[str], *, check: bool) -> None:
     if len(found) > DIFFERENCES_SHOWN:
         out.print(f"… and {len(found) - DIFFERENCES_SHOWN} more", markup=False)
     if check and not found:
-        out.print("the shipped fits are what these tables give, to 6 significant digits", markup=False)
+        out.print("the shipped fits are what these tables give", markup=False)

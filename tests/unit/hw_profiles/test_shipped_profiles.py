@@ -16,6 +16,7 @@ MACHINES = [
     "a30_pcie",
     "a800_nvlink",
     "b200_sxm",
+    "cpu_core",
     "gb200_nvl72",
     "h100_sxm",
     "h20",

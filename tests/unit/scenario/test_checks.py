@@ -33,7 +33,7 @@ FAULTS = (
      "'trace:none.npz' (none.npz: No such file or directory)", "a routing trace recorded by the layers",
      "check the file"),
     (["run.parts=[]"], "run.parts", "[]", "layers, lm_head, mtp, sampling", "name at least one"),
-    (["schedule=sb"], "schedule", "'sb'", "prefill_pairs, sbo, sequential", "did you mean 'sbo'?"),
+    (["schedule=sb"], "schedule", "'sb'", "prefill_pairs, sbo, sbo_one_stream, sequential", "did you mean 'sbo'?"),
     (["schedule=prefill_pairs"], "schedule", "'prefill_pairs'", "sequential, tbo, ", "set phase = \"prefill\" or"),
     (["model=deepseek_v3", "schedule=sbo"], "schedule", "'sbo'", "sequential, tbo, tbo_phased (deepseek_v3 has no",
      "or a ScMoE model"),

@@ -44,7 +44,7 @@ SHAPE_FAULTS = (
     ({"layouts": {}}, "layouts", "'layouts'", "layout, ", "did you mean 'layout'?"),
     ({"run": {"lanch": "graph"}}, "run.lanch", "'lanch'", "launch", "did you mean 'launch'?"),
     ({"phase": "decoding"}, "phase", "'decoding'", "'decode', 'prefill' or 'train'", "did you mean 'decode'?"),
-    ({"precision": {"kv": "fp7"}}, "precision.kv", "'fp7'", "'bf16' or 'fp8'", "did you mean 'fp8'?"),
+    ({"precision": {"kv": "fp7"}}, "precision.kv", "'fp7'", "'bf16', 'fp8' or 'fp32'", "did you mean 'fp8'?"),
     ({"run": {"parts": ["layer"]}}, "run.parts.0", "'layer'", "'layers'", "did you mean 'layers'?"),
     ({"routing": {"ffn_experts": "wide"}}, "routing.ffn_experts.kind", "'wide'", "'beta_binomial'", "use one of"),
 )
