@@ -15,7 +15,7 @@ from validation.calibrate import FAMILIES, Group, find_table, groups_of, sound
 from validation.families import Family
 from validation.fitted_files import differences
 
-SAME, AT_MOST = 0.01, 0.10  # of a time, for nine rows in ten and for all: rounding on another processor has been seen
+SAME, AT_MOST = 0.03, 0.10  # of a time, for nine rows in ten and for all: rounding on another processor has been seen
 # to move the worst determined curve by 6 % at the end of its range
 LOOSE = ("coefficients", "residual_log_10_90")  # judged by the times they give
 

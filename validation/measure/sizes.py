@@ -34,7 +34,7 @@ LIVE = replace(
     tokens_per_expert=(1, 3, 8, 20, 48), copy_bytes=(1 << 16, 1 << 20, 1 << 24),
     message_bytes=(1 << 10, 1 << 13, 1 << 16, 1 << 18, 1 << 20, 1 << 21),
 )  # fmt: skip
-LIVE_LAYERS = replace(LIVE, batches=(6, 24, 64), contexts=(128, 640), prompts=(64, 128))  # not the kernels' points
+LIVE_LAYERS = replace(LIVE, batches=(4, 12, 32), contexts=(128, 640), prompts=(64, 128))  # not the kernels' points
 LIVE_INTERFERENCE = replace(LIVE, tokens=(64,), message_bytes=(1 << 18, 1 << 20))
 
 SIZES: Mapping[str, Mapping[str, Sizes]] = {
