@@ -19,7 +19,10 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "compare": ("simulator.cli:compare", "Compare a scenario under every combination of varied keys."),
     "validate": ("validation.cli.validate:validate", "Judge predictions against published and measured figures."),
     "calibrate": ("validation.cli.calibrate:calibrate", "Fit the machines' curves on measured tables."),
-    "import": ("validation.cli.importing:import_", "Bring measurements into a profile directory of your own."),
+    "import": (
+        "validation.cli.importing:import_",
+        "Bring in measurements: fit a profile of your own, or read profiler traces.",
+    ),
     "measure": ("validation.cli.measure:measure", "Time the layers, their kernels and collectives on this machine."),
     "models": ("simulator.cli:models", "List the models."),
     "machines": ("simulator.cli:machines", "List the machines."),
@@ -44,6 +47,8 @@ _PUBLIC: Mapping[str, str] = {
     "read_routing_trace": "workloads.routing_trace:read_routing_trace",
     "count_parameters": "workloads.zoo:count_parameters",
     "ZOO": "workloads.zoo:ZOO",
+    "read_trace": "validation.traces.reader:read_trace",
+    "side_by_side": "simulator.report.side_by_side:side_by_side",
     "read_measurements": "validation.measurements:read_measurements",
     "validate_theory": "validation.suites.theory:theory_rows",
 }
