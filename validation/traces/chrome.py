@@ -17,6 +17,7 @@ import msgspec
 from hw_profiles.faults import Fault, InputFaults
 
 _BLOCK_BYTES = 1 << 23  # decodes in some 20 ms; larger ones only cost memory
+_NEAR_BYTES = 1 << 16
 _ARRAY = re.compile(rb'(?<!\\)"traceEvents"\s*:\s*\[|\A\s*\[')
 _BETWEEN = re.compile(rb"\}\s*,\s*(?=\{)")
 _TRUNCATED = "truncated"  # msgspec's word where the text ends too early
@@ -26,8 +27,8 @@ _RESUMED = b'{"traceEvents":['
 _REMEDY = "record it again with torch.profiler's export_chrome_trace"
 
 
-class Args(msgspec.Struct):
-    """What the profiler says beside an event, as far as a timeline needs it."""
+class Args(msgspec.Struct, gc=False):
+    """What the profiler says beside an event, as far as a timeline needs it. No garbage collector: there are many."""
 
     device: Any = None
     stream: Any = None
@@ -36,7 +37,7 @@ class Args(msgspec.Struct):
     n_bytes: Any = msgspec.field(default=None, name="bytes")
 
 
-class Event(msgspec.Struct):
+class Event(msgspec.Struct, gc=False):
     """One event; `ts` and `dur` in µs."""
 
     ph: str = ""
@@ -100,10 +101,9 @@ def fault(path: Path, got: str, remedy: str = _REMEDY) -> InputFaults:
 
 
 def _opened(path: Path) -> IO[bytes]:
-    file = path.open("rb")
-    packed = file.read(2) == _GZIP_MAGIC
-    file.seek(0)
-    return cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if packed or path.suffix == ".gz" else file
+    with path.open("rb") as file:
+        packed = file.read(2) == _GZIP_MAGIC or path.suffix == ".gz"
+    return cast("IO[bytes]", gzip.open(path, "rb")) if packed else path.open("rb")
 
 
 @dataclass(kw_only=True)
@@ -183,12 +183,20 @@ def _whole_events(text: bytes) -> tuple[list[Event], int]:
     decoder says, and the cut before that is tried. Behind the end of the list, all is left to the last block.
     Raises msgspec.DecodeError where the text is wrong in another way.
     """
-    for cut in reversed([(found.start() + 1, found.end()) for found in _BETWEEN.finditer(text)]):
+    for end, start in _cuts(text):
         try:
-            return _events(b"[" + text[: cut[0]] + b"]"), cut[1]
+            return _events(b"[" + text[:end] + b"]"), start
         except msgspec.DecodeError as error:
             if _TRAILING in str(error):
                 return [], 0
             if _TRUNCATED not in str(error):
                 raise
     return [], 0
+
+
+def _cuts(text: bytes) -> Iterator[tuple[int, int]]:
+    """Where a "}" ends and the next "{" starts, the last first; the last few are looked for at the end alone."""
+    near = max(0, len(text) - _NEAR_BYTES)
+    for first, last in ((near, len(text)), (0, near)):
+        found = [(cut.start() + 1, cut.end()) for cut in _BETWEEN.finditer(text, first)]
+        yield from reversed([cut for cut in found if cut[0] <= last])

@@ -1,6 +1,7 @@
 """What an op of a profiler trace is for: by the name of an annotation, else of the kernel or the operator."""
 
 import re
+from functools import lru_cache
 
 PROFILER_STEP = re.compile(r"^ProfilerStep#(\d+)$")
 _LAYER = re.compile(r"^layers?[ ._:#-]?(\d+)(?:[./: ](.+))?$", re.IGNORECASE)
@@ -46,12 +47,14 @@ _by_name = tuple((re.compile(pattern, re.IGNORECASE), kind) for pattern, kind in
 _RANGES_OF_COLLECTIVES = re.compile(r"^(gloo|mpi|ucc|nccl):")
 
 
+@lru_cache(maxsize=4096)  # a trace says the same few words a hundred thousand times
 def layer_of(annotation: str) -> tuple[int, str]:
     """Return the layer that an annotation names (-1: none) and what else it says: "layer3.mla0.q_b" says both."""
     found = _LAYER.match(annotation)
     return (int(found[1]), found[2] or "") if found else (-1, annotation)
 
 
+@lru_cache(maxsize=4096)
 def kind_of_annotation(name: str) -> str:
     """Return the kind of an annotation named like one of our ops, "" where it is not."""
     whole = _HALF.sub("", name)

@@ -37,6 +37,17 @@ def spoken(name: str, around: Said = NOTHING) -> Said:
     )
 
 
+def filled(said: Said, other: Said) -> Said:
+    """Return `said` with what it leaves open taken from `other`."""
+    named = said if said.kind else other
+    return Said(
+        op=named.op,
+        kind=named.kind,
+        layer=said.layer if said.layer >= 0 else other.layer,
+        step=said.step if said.step >= 0 else other.step,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ranges:
     """What the annotations of one thread or stream say from each of `since_us` on."""

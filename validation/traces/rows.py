@@ -16,7 +16,7 @@ from simulator.metrics import COMMUNICATION_KINDS
 from validation.traces.events import CPU_OP, CPU_RANGE, GPU_RANGE, LAUNCH, NONE, ON_GPU, Events
 from validation.traces.kinds import is_collective_range, kind_of_name
 from validation.traces.lanes import lanes, outermost
-from validation.traces.ranges import NOTHING, Said, by_group, ranges
+from validation.traces.ranges import NOTHING, Said, by_group, filled, ranges
 from workloads.ops import FloatArray, IntArray
 
 _ROUNDING_US = 1e-3  # the profiler's clock ticks in ns
@@ -96,8 +96,8 @@ def _said(events: Events, at: NDArray[np.intp]) -> tuple[IntArray, list[Said]]:
     ours = events.device_E * max(len(events.lanes), 1) + events.lane_E
     on_stream = _looked_up(events, events.of(GPU_RANGE), ours, (ours[at], events.start_us_E[at]), book)
     says = list(book)
-    silent = np.array([not one.kind for one in says])
-    return np.where(silent[said] & ~silent[on_stream], on_stream, said), says
+    pairs, of_pair = np.unique(said * len(says) + on_stream, return_inverse=True)
+    return of_pair, [filled(says[pair // len(says)], says[pair % len(says)]) for pair in pairs.tolist()]
 
 
 def _launches(events: Events, at: NDArray[np.intp]) -> IntArray:
