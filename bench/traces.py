@@ -41,16 +41,16 @@ def write_trace(file: IO[str], n_events: int) -> None:
 
 
 def _events() -> Iterator[dict[str, object]]:
-    number, now_us = 0, 1000.0
+    number, n_ops, now_us = 0, 0, 1000.0
     while True:
-        layer, op = number // len(OPS) % N_LAYERS, OPS[number % len(OPS)]
+        layer, op = n_ops // len(OPS) % N_LAYERS, OPS[n_ops % len(OPS)]
         name = f"layer{layer}.{op}"
         yield _complete("user_annotation", name, now_us, 40.0, {"External id": number})
         for _ in range(3):
             number += 1
             yield from _launched(number, now_us)
             now_us += 12.5
-        now_us += 5.25
+        n_ops, now_us = n_ops + 1, now_us + 5.25
 
 
 def _launched(number: int, now_us: float) -> Iterator[dict[str, object]]:

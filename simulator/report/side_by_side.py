@@ -51,7 +51,13 @@ def side_by_side(
 
 
 def _metrics(timeline: pd.DataFrame) -> dict[str, Any]:
-    return time_metrics(timeline, device_times(timeline))
+    """Without what the timeline cannot tell: no share of no communication, no layer that ends before its neighbour."""
+    metrics = time_metrics(timeline, device_times(timeline))
+    untold = [
+        *(["overlap_ratio"] if not metrics["comm_s"] else []),
+        *(["layer_s"] if metrics["layer_s"] <= 0.0 else []),  # several passes: layers run more than once
+    ]
+    return {name: value for name, value in metrics.items() if name not in untold}
 
 
 def _figure(timelines: Mapping[str, pd.DataFrame]) -> Any:  # noqa: ANN401 (plotly has no types)

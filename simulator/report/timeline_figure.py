@@ -148,7 +148,7 @@ def _arrange(drawn: go.Figure, lanes: list[_Lane], hottest: pd.DataFrame, opens_
     )  # fmt: skip
     drawn.update_layout(
         updatemenus=buttons([_zoom(label, window) for label, window in choices], active=1 if opens_on is None else 3),
-        annotations=[*_rank_names(lanes), *_layer_marks(hottest)],
+        annotations=[*_rank_names(lanes), *_layer_marks(hottest, all_)],
         margin={"l": 12, "r": 20, "t": 72, "b": 44},
         legend={"y": -_LEGEND_GAP_PX / drawn.layout.height, "yanchor": "top"},
         dragmode="zoom",
@@ -181,10 +181,11 @@ def _rank_name(rank: ShownRank) -> str:
     return f"<b>{rank.label}</b> · device {rank.device}{alike}"
 
 
-def _layer_marks(hottest: pd.DataFrame) -> list[dict[str, Any]]:
+def _layer_marks(hottest: pd.DataFrame, all_: pd.DataFrame) -> list[dict[str, Any]]:
     """The number of each layer where its first op starts, above the rows."""
     starts = hottest[hottest["layer"] >= 0].groupby("layer")["start_s"].min()
-    step = 1 + len(starts) // _MAX_LAYER_MARKS
+    share = (hottest["end_s"].max() - hottest["start_s"].min()) / (all_["end_s"].max() - all_["start_s"].min())
+    step = 1 + int(len(starts) / share) // _MAX_LAYER_MARKS  # as dense as marks over the whole axis would be
     common = {
         "y": 1, "yref": "paper", "yanchor": "bottom", "showarrow": False, "font": {"size": 11}, "opacity": 0.75,
     }  # fmt: skip

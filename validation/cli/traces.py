@@ -12,7 +12,7 @@ from simulator.console import check_writable, err, out, writing
 from simulator.evaluate import run_scenario
 from simulator.metrics import device_times, time_metrics
 from simulator.report.formats import share_text, time_text
-from simulator.report.kinds import in_order, style_of
+from simulator.report.kinds import style_of
 from simulator.report.side_by_side import side_by_side
 from simulator.scenario import load_scenario
 from validation.traces.reader import read_trace
@@ -85,15 +85,18 @@ def show_trace(document: Mapping[str, Any]) -> None:
     """Print what was read, then one line per device."""
     for note in _notes(document):
         out.print(note, markup=False)
-    named = {name: document[name] for name in ("measured", "simulated") if document[name]}
-    kinds = in_order(kind for one in named.values() for kind in one["metrics"]["busy_s"])
     table = Table("", "device")
-    for heading in ("communication", "exposed", "hidden", *(style_of(kind).label for kind in kinds)):
-        table.add_column(heading, justify="right")
-    for name, one in named.items():
-        for row in one["devices"]:
-            busy = [time_text(row["busy_s"].get(kind, 0.0)) for kind in kinds]
+    for heading in ("communication", "exposed", "hidden"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("busy by kind", overflow="fold")
+    for name in ("measured", "simulated"):
+        for row in document[name]["devices"] if document[name] else []:
             hidden = share_text(row["overlap_ratio"]) if row["comm_s"] else "–"
             times = [time_text(row[key]) for key in ("comm_s", "exposed_comm_s")]
-            table.add_row(name, str(row["device"]), *times, hidden, *busy)
+            table.add_row(name, str(row["device"]), *times, hidden, _busy(row["busy_s"]))
     out.print(table)
+
+
+def _busy(busy_s: Mapping[str, float]) -> str:
+    longest = sorted(busy_s.items(), key=lambda item: -item[1])
+    return ", ".join(f"{style_of(kind).label} {time_text(seconds)}" for kind, seconds in longest if seconds)
