@@ -5,7 +5,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-MODULES = ("engine", "process", "curves")
+MODULES = ("engine", "process", "curves", "traces")
 WITH_TORCH = ("layers",)
 BARS = {
     "engine_uncontended_vs_simpy": (">=", 0.75),
@@ -17,6 +17,8 @@ BARS = {
     "curves.gemm_memoised_per_s": (">=", 100_000.0),
     "curves.gemm_vectorised_points_per_s": (">=", 1_000_000.0),
     "curves.load_profile_ms": ("<=", 30.0),
+    "traces.read_million_events_s": ("<=", 10.0),
+    "traces.read_million_events_peak_mb": ("<=", 1000.0),
 }
 
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from simulator.simulate import Run
 from workloads.ops import FloatArray
 
-COMMUNICATION_KINDS = ("dispatch", "combine", "attention_tp", "dense_tp", "p2p")
+COMMUNICATION_KINDS = ("dispatch", "combine", "attention_tp", "dense_tp", "p2p", "collective")
+"""The last: a collective of a profiler trace that says not what for."""
 
 
 def union(start: FloatArray, end: FloatArray) -> FloatArray:

@@ -28,7 +28,7 @@ HOUSE = Rules(
         "validation.kernel_families | validation.infersim_families | validation.transfer_families"
         " | validation.trace_interference",
         "validation.families | validation.expert_draws",
-        "validation.tables | validation.chips | validation.measure",
+        "validation.tables | validation.chips | validation.measure | validation.traces",
         "validation.measurements",
         "simulator.report | simulator.break_even",
         "simulator.zero_experts",

@@ -43,6 +43,7 @@ KIND_STYLES: Mapping[str, KindStyle] = {
     "mtp": _compute("MTP draft", "#8FA8DC"),
     "sampling": _compute("sampling", "#5C6770"),
     "p2p": _communication("point to point", "#A23B2A"),
+    "collective": _communication("other collectives", "#E8838C"),
 }
 _SPARE_COLOURS = ("#6A8CAF", "#4C9A8A", "#8A9BA8", "#2F7F95", "#93B7A0", "#6D7FB3")
 

@@ -35,13 +35,17 @@ class _Lane:
     stream: str
 
 
-def timeline_figure(timeline: pd.DataFrame, critical_path: pd.DataFrame | None = None) -> go.Figure:
+def timeline_figure(
+    timeline: pd.DataFrame, critical_path: pd.DataFrame | None = None, *, ranks: list[ShownRank] | None = None
+) -> go.Figure:
     """Rows of rank × stream, one bar per op, coloured by kind; waiting stands at the front of an op, in grey.
 
     Opens on the two middle layers; buttons widen it to four layers or the whole step or narrow it to one. The ops on
-    `critical_path` (columns `op_id`, `rank`) of the ranks shown are underlined. Time in ms.
+    `critical_path` (columns `op_id`, `rank`) of the ranks shown are underlined. Time in ms. `ranks`: the rows to show
+    instead, such as those of several timelines; it then opens on the whole of them, and layers are those of the first.
     """
-    ranks = shown_ranks(timeline)
+    whole = ranks is not None
+    ranks = ranks or shown_ranks(timeline)
     shown = timeline[timeline["rank"].isin([rank.rank for rank in ranks])]
     lanes = _lanes(shown, ranks)
     placed = _placed(shown, lanes)
@@ -49,7 +53,7 @@ def timeline_figure(timeline: pd.DataFrame, critical_path: pd.DataFrame | None =
     traces += _wait_bars(placed) + _critical_marks(placed, critical_path)
     hottest = shown[shown["rank"] == ranks[0].rank]
     drawn = figure(traces, height=190 + 42 * len(lanes) + 26 * len(ranks), barmode="overlay")
-    _arrange(drawn, lanes, hottest)
+    _arrange(drawn, lanes, hottest, shown if whole else None)
     return drawn
 
 
@@ -130,18 +134,21 @@ def _critical_marks(placed: pd.DataFrame, critical_path: pd.DataFrame | None) ->
     return [marks]
 
 
-def _arrange(drawn: go.Figure, lanes: list[_Lane], hottest: pd.DataFrame) -> None:
+def _arrange(drawn: go.Figure, lanes: list[_Lane], hottest: pd.DataFrame, opens_on: pd.DataFrame | None) -> None:
     one, two, four = (_range_ms(middle_window(hottest, n_layers)) for n_layers in (1, 2, 4))
-    whole = _range_ms((float(hottest["start_s"].min()), float(hottest["end_s"].max())))
+    all_ = hottest if opens_on is None else opens_on
+    whole = _range_ms((float(all_["start_s"].min()), float(all_["end_s"].max())))
     choices = [("one layer", one), ("two layers", two), ("four layers", four), ("whole step", whole)]
-    drawn.update_xaxes(range=two, title={"text": "time [ms]", "standoff": 8}, ticks="outside")
+    drawn.update_xaxes(
+        range=two if opens_on is None else whole, title={"text": "time [ms]", "standoff": 8}, ticks="outside"
+    )
     drawn.update_yaxes(
         tickvals=[lane.position for lane in lanes], ticktext=[plain(lane.stream) for lane in lanes],
         range=[lanes[-1].position + 0.6, -1.0], showgrid=False, fixedrange=True,
     )  # fmt: skip
     drawn.update_layout(
-        updatemenus=buttons([_zoom(label, window) for label, window in choices], active=1),
-        annotations=[*_rank_names(lanes), *_layer_marks(hottest)],
+        updatemenus=buttons([_zoom(label, window) for label, window in choices], active=1 if opens_on is None else 3),
+        annotations=[*_rank_names(lanes), *_layer_marks(hottest, all_)],
         margin={"l": 12, "r": 20, "t": 72, "b": 44},
         legend={"y": -_LEGEND_GAP_PX / drawn.layout.height, "yanchor": "top"},
         dragmode="zoom",
@@ -174,10 +181,11 @@ def _rank_name(rank: ShownRank) -> str:
     return f"<b>{rank.label}</b> · device {rank.device}{alike}"
 
 
-def _layer_marks(hottest: pd.DataFrame) -> list[dict[str, Any]]:
+def _layer_marks(hottest: pd.DataFrame, all_: pd.DataFrame) -> list[dict[str, Any]]:
     """The number of each layer where its first op starts, above the rows."""
     starts = hottest[hottest["layer"] >= 0].groupby("layer")["start_s"].min()
-    step = 1 + len(starts) // _MAX_LAYER_MARKS
+    share = (hottest["end_s"].max() - hottest["start_s"].min()) / (all_["end_s"].max() - all_["start_s"].min())
+    step = 1 + int(len(starts) / share) // _MAX_LAYER_MARKS  # as dense as marks over the whole axis would be
     common = {
         "y": 1, "yref": "paper", "yanchor": "bottom", "showarrow": False, "font": {"size": 11}, "opacity": 0.75,
     }  # fmt: skip

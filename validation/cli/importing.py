@@ -1,4 +1,4 @@
-"""The command that brings measurements into a user's profile: import."""
+"""The command that brings measurements in: import."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -8,42 +8,77 @@ import typer
 from rich.table import Table
 
 from hw_profiles.faults import Fault, InputFaults, unknown_word
-from simulator.console import ANSWERED, JsonOption, err, faults_to_exit_code, out, print_json, writing
+from simulator.console import ANSWERED, JsonOption, ReportOption, err, faults_to_exit_code, out, print_json, writing
 from validation.cli.shown import percent
+from validation.cli.traces import TraceImport, import_trace, show_trace
 from validation.importers.aiconfigurator import import_package
 from validation.importers.measured_tables import bound_shares, file_source, import_a2a, import_csv
 from validation.importers.user_profile import Imported, change_of, known_machine, write_user_profile
 
-KINDS = ("aiconfigurator", "a2a", "csv")
+KINDS = ("aiconfigurator", "a2a", "csv", "trace")
 DEFAULT_SYSTEM = "h200_sxm"
 MACHINE_OF = {"gb200": "gb200_nvl72", "rtx_pro_6000_server": "rtx_pro_6000"}  # their names of systems to ours
 Reader = Callable[[Path, str], list[Imported]]
 
 
 def import_(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="aiconfigurator | a2a | csv")],
-    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="The measurements (a2a, csv).")] = None,
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="aiconfigurator | a2a | csv | trace")],
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FILE]...", help="The measurements (a2a, csv); a profiler trace per rank (trace)."),
+    ] = None,
     system: Annotated[str, typer.Option("--system", metavar="NAME", help="System of aiconfigurator.")] = "",
     backend: Annotated[str, typer.Option("--backend", metavar="NAME", help="Backend that comes first.")] = "",
     machine: Annotated[str, typer.Option("--machine", metavar="NAME", help="Machine that was measured.")] = "",
-    out_dir: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Profile directory of yours.")] = None,
+    out_path: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="PATH", help="Profile directory of yours; trace: the timeline as FILE.csv."),
+    ] = None,
+    report: ReportOption = None,
+    beside: Annotated[str, typer.Option("--beside", metavar="SCENARIO", help="trace: simulate it beside.")] = "",
+    step: Annotated[int | None, typer.Option("--step", metavar="N", help="trace: one ProfilerStep alone.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Fit measurements into a profile directory of your own; a scenario takes it as machine = "DIR"."""
+    """Fit measurements into a profile directory that a scenario takes as machine = "DIR"; or read profiler traces."""
     with faults_to_exit_code():
         if kind not in KINDS:
             raise InputFaults([unknown_word("KIND", kind, KINDS)])
-        if out_dir is None:
-            raise InputFaults([_needed("--out", "a directory of yours")])
-        if kind == "aiconfigurator":
-            document = _package(system or DEFAULT_SYSTEM, machine, backend, out_dir)
+        _check_options(kind, {"--system": system, "--backend": backend, "--machine": machine},
+                       {"--report": report, "--beside": beside, "--step": step})  # fmt: skip
+        if kind == "trace":
+            asked = TraceImport(files=files or [], report=report, beside=beside, out=out_path, step=step)
+            document, show = import_trace(asked), show_trace
         else:
-            document = _measured(kind, file, machine, out_dir)
+            document, show = _profile(kind, files or [], system, machine, backend, out_path), _show
         if as_json:
             print_json(document)
         else:
-            _show(document)
+            show(document)
     raise typer.Exit(ANSWERED)
+
+
+def _check_options(kind: str, of_profiles: Mapping[str, object], of_traces: Mapping[str, object]) -> None:
+    strange = of_profiles if kind == "trace" else of_traces
+    faults = [
+        Fault(field=option, got=str(value), allowed=f"nothing with {kind}", remedy="leave it out")
+        for option, value in strange.items()
+        if value not in {None, ""}
+    ]
+    if faults:
+        raise InputFaults(faults)
+
+
+def _profile(
+    kind: str, files: Sequence[Path], system: str, machine: str, backend: str, out_dir: Path | None
+) -> dict[str, Any]:
+    if out_dir is None:
+        raise InputFaults([_needed("--out", "a directory of yours")])
+    if len(files) > 1:
+        got = ", ".join(map(str, files))
+        raise InputFaults([Fault(field="FILE", got=got, allowed="one file", remedy="import them one after another")])
+    if kind == "aiconfigurator":
+        return _package(system or DEFAULT_SYSTEM, machine, backend, out_dir)
+    return _measured(kind, files[0] if files else None, machine, out_dir)
 
 
 def _needed(field: str, allowed: str) -> Fault:
