@@ -25,11 +25,12 @@ def row(kernel, op, shape, curve, *, flops=0.0, moved=0.0, dtype="fp32", suite="
 
 
 def gemm_rows(curve=CORE):
+    """Products of two widths: with one alone, bytes and FLOPs could not be told apart."""
     return [
-        row("gemm", "attention.o", {"m": m, "n": 1024, "k": 1024}, curve, flops=2.0 * m * 1024 * 1024,
-            moved=4.0 * (m * 2048 + 1024 * 1024))
+        row("gemm", op, {"m": m, "n": n, "k": n}, curve, flops=2.0 * m * n * n, moved=4.0 * (2 * m * n + n * n))
+        for op, n in (("attention.o", 1024), ("attention.q_a", 64))
         for m in (1, 8, 64, 256, 1024, 4096, 16384)
-    ]  # fmt: skip
+    ]
 
 
 def rows():
@@ -75,7 +76,7 @@ def test_the_profile_holds_what_was_measured(measured, tmp_path):
     assert profile.device.n_sms == 2  # two usable cores, kernels of one thread
     assert profile.provenance["tiers.nic.latency_s"].source == "measured"
     assert "fake core" in profile.provenance["tiers.nic.latency_s"].reference
-    assert curves["torch", "gemm/attention.o|fp32"].curve.flops_per_s == pytest.approx(CORE.flops_per_s, rel=0.02)
+    assert curves["torch", "gemm|fp32"].curve.flops_per_s == pytest.approx(CORE.flops_per_s, rel=0.02)
     kept = curves["interference", "torch"].curve
     assert (kept.gemm_share, kept.dispatch_share) == pytest.approx((0.9, 0.5), rel=0.01)
 
