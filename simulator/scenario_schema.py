@@ -11,6 +11,7 @@ from hw_profiles.faults import Fault, InputFaults, unknown_word
 from hw_profiles.fitted import Fitted
 from hw_profiles.loader import load_curves, load_profile
 from hw_profiles.schema import HardwareProfile
+from simulator.borders import SharedBorder, shared_borders
 from simulator.overrides import Overrides, override_machine, override_model
 from workloads.batch import Batch, Mtp, Precision, RoutingSpec
 from workloads.config_keys import ConfigFaults
@@ -98,6 +99,11 @@ class Scenario:
             return self.run.compute_sms
         return self.profile.device.n_sms - self.profile.all_to_all.normal_sms
 
+    @cached_property
+    def shared_borders(self) -> Sequence[SharedBorder]:
+        """The shared links of the machine's fabric that can bind."""
+        return shared_borders(self.profile, self.n_gpus)
+
     @property
     def step(self) -> StepSpec:
         """The step of work that this scenario asks for."""
@@ -115,6 +121,7 @@ class Scenario:
             kernels="torch" if self.run.backend == "torch" else "fused",
             parts=self.run.parts,
             seed=self.seed,
+            borders=tuple(shared.border for shared in self.shared_borders),
         )
 
 

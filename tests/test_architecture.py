@@ -43,6 +43,7 @@ HOUSE = Rules(
         "simulator.simulate",
         "simulator.demands",
         "simulator.costs | simulator.engine",
+        "simulator.borders",
         "simulator.resources | simulator.timeline",
         "workloads.lower",
         "workloads.schedules",
@@ -55,7 +56,7 @@ HOUSE = Rules(
         "workloads.contexts | workloads.routing | workloads.routing_counts | workloads.zoo | workloads.layers"
         " | workloads.hf_config",
         "workloads.step | workloads.graph | workloads.scmoe_models",
-        "workloads.padding",
+        "workloads.padding | workloads.borders",
         "workloads.ops | workloads.model | workloads.batch | workloads.layout | workloads.routing_trace"
         " | workloads.config_keys",
         "hw_profiles.loader | hw_profiles.fits",

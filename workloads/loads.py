@@ -5,11 +5,12 @@ and D destination rank inside a group, M nodes of a group.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 
 import numpy as np
 
+from workloads.borders import crossings, on_ranks
 from workloads.choices import ChoiceCounts, expected_choices, sampled_choices
 from workloads.expert_placement import ExpertPlacement
 from workloads.ops import FloatArray, IntArray
@@ -27,7 +28,8 @@ class RoutedLoads:
     `rows_LRX`: rows of each local expert slot. `active_LR`: local slots with at least one row. Copies, one per chosen
     expert: `sent_*`, `received_*` inside the node and to other nodes, `local_LR` to the rank itself. With one copy per
     destination node (`nic_*`, rail-aligned) and forwarding inside it (`nvlink_*`): tokens. `reached_LR`: (token, rank)
-    pairs of which the token has an expert on the rank, itself included.
+    pairs of which the token has an expert on the rank, itself included. `border_out_LRV`, `border_in_LRV`: copies of
+    this step's kind of all-to-all on the links out of and into the rank's group at each border V, all of it together.
     """
 
     rows_LRX: FloatArray
@@ -42,6 +44,8 @@ class RoutedLoads:
     nvlink_sent_LR: FloatArray
     nvlink_received_LR: FloatArray
     reached_LR: FloatArray
+    border_out_LRV: FloatArray
+    border_in_LRV: FloatArray
 
     @property
     def rows_LR(self) -> FloatArray:
@@ -57,20 +61,54 @@ def routed_loads(step: StepSpec, tokens_R: FloatArray, part: int = 0) -> RoutedL
     of zeros.
     """
     if n_moe_layers(step.model) == 0:
-        return _no_loads(len(tokens_R))
+        return _no_loads(len(tokens_R), len(step.borders))
     rng, ep = np.random.default_rng([step.seed, 2, part]), step.layout.ep
     layers = []
     for layer, routing in enumerate(layer_routings(step)):
         choose, placement = _chooser(step, routing, layer, rng), routing.placement
-        groups = [_group_loads(placement, choose(tokens_R[at : at + ep])) for at in range(0, len(tokens_R), ep)]
-        layers.append(_concatenate(groups, axis=1))
+        counts = [choose(tokens_R[at : at + ep]) for at in range(0, len(tokens_R), ep)]
+        loads = _concatenate([_group_loads(placement, count) for count in counts], axis=1)
+        layers.append(_with_borders(step, loads, placement, counts) if step.borders else loads)
     return _concatenate(layers, axis=0)
 
 
-def _no_loads(n_ranks: int) -> RoutedLoads:
+def _no_loads(n_ranks: int, n_borders: int) -> RoutedLoads:
     """Nothing is routed: no expert, no copy on any rank."""
-    names = [f.name for f in fields(RoutedLoads) if f.name != "rows_LRX"]
-    return RoutedLoads(rows_LRX=np.zeros((1, n_ranks, 0)), **{name: np.zeros((1, n_ranks)) for name in names})
+    names = [f.name for f in fields(RoutedLoads) if f.name.endswith("_LR")]
+    none_LRV = np.zeros((1, n_ranks, n_borders))
+    return RoutedLoads(
+        rows_LRX=np.zeros((1, n_ranks, 0)), border_out_LRV=none_LRV, border_in_LRV=none_LRV,
+        **{name: np.zeros((1, n_ranks)) for name in names},
+    )  # fmt: skip
+
+
+def _with_borders(
+    step: StepSpec, loads: RoutedLoads, placement: ExpertPlacement, counts: Sequence[ChoiceCounts]
+) -> RoutedLoads:
+    """The loads of one layer with what all EP groups together send over each border of the fabric."""
+    crossed = [np.zeros((2, len(border.groups))) for border in step.borders]
+    for number, count in enumerate(counts):
+        pairs = _pairs(placement, count, normal=step.all_to_all == "normal")
+        for at, border in enumerate(step.borders):
+            crossed[at] += crossings(border, pairs[border.scope], number * placement.n_ranks)
+    out_LRV, in_LRV = on_ranks(step.borders, crossed, step.n_gpus)
+    return replace(loads, border_out_LRV=out_LRV, border_in_LRV=in_LRV)
+
+
+def _pairs(placement: ExpertPlacement, counts: ChoiceCounts, *, normal: bool) -> dict[str, FloatArray]:
+    """Copies from each rank S to each rank D of one group, inside nodes and between them."""
+    ep, node_E = placement.n_ranks, placement.node_E
+    same_node_SD = node_E[:, None] == node_E
+    if not normal:
+        pair_SD = counts.choices_SQ.reshape(ep, ep, -1).sum(axis=2)
+        near_SD = np.where(same_node_SD & ~np.eye(ep, dtype=bool), pair_SD, 0.0)
+        return {"node": near_SD, "fabric": np.where(same_node_SD, 0.0, pair_SD)}
+    rail_E = np.arange(ep) % placement.ranks_per_node
+    same_rail_SD = rail_E[:, None] == rail_E
+    away_SD = np.where(same_node_SD | ~same_rail_SD, 0.0, counts.touched_SM[:, node_E])
+    hop_SD = np.where(same_rail_SD, 0.0, counts.touched_SD)  # from the rank of the source's rail in the node of D
+    forwarded_SD = np.where(same_node_SD, same_rail_SD.astype(float) @ hop_SD, 0.0)
+    return {"node": forwarded_SD, "fabric": away_SD}
 
 
 def _chooser(
@@ -99,7 +137,11 @@ def _group_loads(placement: ExpertPlacement, counts: ChoiceCounts) -> RoutedLoad
         "sent_node_LR": near_SD.sum(axis=1), "received_node_LR": near_SD.sum(axis=0),
         "sent_remote_LR": far_SD.sum(axis=1), "received_remote_LR": far_SD.sum(axis=0),
     } | dedup  # fmt: skip
-    return RoutedLoads(rows_LRX=choices_SDX.sum(axis=0)[None], **{name: a[None] for name, a in row.items()})
+    none_LRV = np.zeros((1, ep, 0))
+    return RoutedLoads(
+        rows_LRX=choices_SDX.sum(axis=0)[None], border_out_LRV=none_LRV, border_in_LRV=none_LRV,
+        **{name: a[None] for name, a in row.items()},
+    )  # fmt: skip
 
 
 def _deduplicated(counts: ChoiceCounts, node_E: IntArray, rail_E: IntArray) -> dict[str, FloatArray]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from workloads.batch import Batch, Mtp, Phase, Precision, RoutingSpec
+from workloads.borders import Border
 from workloads.layout import Layout
 from workloads.model import ModelSpec
 
@@ -16,7 +17,8 @@ class StepSpec:
     """Everything that `lower` needs. `devices_per_node` is how many consecutive ranks share a node's links; `seed`
     feeds every draw (contexts, popularity, choices); `all_to_all`: low-latency kernels (one copy per chosen expert) or
     normal ones (one copy per destination node, then NVLink). `kernels`: those of serving engines, fused as theirs, or
-    "torch", the ops of `workloads.layers` one by one, as `longsim measure` times them."""
+    "torch", the ops of `workloads.layers` one by one, as `longsim measure` times them. `borders`: groups of ranks whose
+    members share links out and in that can be what bounds them."""
 
     model: ModelSpec
     n_gpus: int
@@ -31,6 +33,7 @@ class StepSpec:
     kernels: Literal["fused", "torch"] = "fused"
     parts: Sequence[Part] = ("layers", "lm_head", "mtp", "sampling")
     seed: int = 0
+    borders: tuple[Border, ...] = ()
 
     @property
     def queries_per_sequence(self) -> int:

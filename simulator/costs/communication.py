@@ -49,7 +49,7 @@ def _flight(work: Work, machine: Machine) -> Cost:
     A kernel library that sends every copy over the NIC (`low_latency_tiers = "nic"`) still stays on NVLink inside one
     node; `counts_local_copies` charges the copies that a rank sends to itself, as rates quoted per copy do.
     """
-    rules, traffic = machine.profile.all_to_all, _traffic(work)
+    rules, traffic = machine.profile.all_to_all, traffic_of(work)
     nic_only = rules.low_latency_tiers == "nic" and not machine.one_node
     sent, received = traffic.sent_C, traffic.received_C
     local_C = traffic.local_C if rules.counts_local_copies else np.zeros_like(traffic.local_C)
@@ -62,32 +62,32 @@ def _flight(work: Work, machine: Machine) -> Cost:
         sm_s_C=np.zeros_like(work.flops_C),
         sms=sms,
         holds_sms=sms > 0,
-        bytes_C=_link_bytes(sent, received),
+        bytes_C=_link_bytes(sent, received) | border_bytes(traffic),
         group_C=traffic.group_C,
-        tail_latency_s=_latency_s(sent, machine) * traffic.n_hops,
+        tail_latency_s=(_latency_s(sent, machine) + border_latency_s(traffic, machine)) * traffic.n_hops,
     )
     return _on_links(work, machine, demand, sent)
 
 
 def _normal(work: Work, machine: Machine) -> Cost:
     """One kernel that holds its SMs throughout; both tiers move at once, the slower one and its latency decide."""
-    traffic, sms = _traffic(work), machine.profile.all_to_all.normal_sms
+    traffic, sms = traffic_of(work), machine.profile.all_to_all.normal_sms
     sent, received = traffic.sent_C, traffic.received_C
     demand = Demand(
         latency_s_C=np.full_like(work.flops_C, machine.launch_gap_s),
         sm_s_C=np.zeros_like(work.flops_C),
         sms=sms,
         holds_sms=sms > 0,
-        bytes_C={**_link_bytes(sent, received), **_local_bytes(work, machine)},
+        bytes_C={**_link_bytes(sent, received), **border_bytes(traffic), **_local_bytes(work, machine)},
         group_C=traffic.group_C,
-        tail_latency_s=_latency_s(sent, machine),
+        tail_latency_s=_latency_s(sent, machine) + border_latency_s(traffic, machine),
     )
     return _on_links(work, machine, demand, sent)
 
 
 def _node_collective(work: Work, machine: Machine) -> Cost:
     """All-gather and reduce-scatter over NVLink; a few thread blocks drive them."""
-    traffic = _traffic(work)
+    traffic = traffic_of(work)
     demand = Demand(
         latency_s_C=np.full_like(work.flops_C, machine.launch_gap_s),
         sm_s_C=np.zeros_like(work.flops_C),
@@ -99,10 +99,23 @@ def _node_collective(work: Work, machine: Machine) -> Cost:
     return _on_links(work, machine, demand, traffic.sent_C)
 
 
+def border_bytes(traffic: Traffic) -> dict[str, FloatArray]:
+    """Return the bytes on each link that a rank's group shares, all of the group together: out of it and into it."""
+    ways = {"egress": traffic.border_out_C, "ingress": traffic.border_in_C}
+    return {f"{name}.{way}": n_C for way, by_name in ways.items() for name, n_C in by_name.items() if np.any(n_C > 0.0)}
+
+
+def border_latency_s(traffic: Traffic, machine: Machine) -> float:
+    """Return the latency of the borders on the way [s], up and down."""
+    crossed = [name for name, n_C in traffic.border_out_C.items() if np.any(n_C > 0.0)]
+    return sum(2.0 * machine.borders[name].latency_s for name in crossed if name in machine.borders)
+
+
 _TIER: Mapping[Distance, str] = {"node": "nvlink", "remote": "nic"}
 
 
-def _traffic(work: Work) -> Traffic:
+def traffic_of(work: Work) -> Traffic:
+    """Return the traffic of a communication op."""
     assert work.traffic is not None, f"{work.name} is communication and moves nothing"
     return work.traffic
 

@@ -12,6 +12,7 @@ import numpy as np
 from hw_profiles.curves.base import Chip
 from hw_profiles.fitted import Fitted, FittedCurve
 from hw_profiles.schema import HardwareProfile
+from simulator.borders import SharedBorder, lane_bytes_per_s, shared_borders
 from simulator.resources import Capacities, Demand
 from workloads.ops import FloatArray, Work
 
@@ -39,16 +40,20 @@ class Machine:
 
     @cached_property
     def chip(self) -> Chip:
-        """The datasheet limits that curves take; of the NIC, what an oversubscribed fabric leaves."""
+        """The datasheet limits that curves take."""
         tiers, device = self.profile.tiers, self.profile.device
-        nic = tiers["nic"].bytes_per_s / self.profile.fabric.oversubscription if "nic" in tiers else None
         return Chip(
             n_sms=device.n_sms,
             hbm_bytes_per_s=device.hbm_bytes_per_s,
             peak_flops_per_s=device.peak_flops_per_s,
             nvlink_bytes_per_s=tiers["nvlink"].bytes_per_s,
-            nic_bytes_per_s=nic or tiers["nvlink"].bytes_per_s,
+            nic_bytes_per_s=tiers["nic"].bytes_per_s if "nic" in tiers else tiers["nvlink"].bytes_per_s,
         )
+
+    @cached_property
+    def borders(self) -> Mapping[str, SharedBorder]:
+        """The shared links that can bind, by name."""
+        return {shared.border.name: shared for shared in shared_borders(self.profile, self.n_devices)}
 
     @property
     def one_node(self) -> bool:
@@ -73,18 +78,15 @@ class Cost:
 
 
 def capacities(machine: Machine) -> Capacities:
-    """Return what one device offers [bytes/s], payload efficiency included.
-
-    With an oversubscribed fabric the NIC's rate between nodes is divided by the oversubscription: the share that a
-    rank keeps when all of them send upwards.
+    """Return what one device offers [bytes/s], payload efficiency included, and what the links offer that its group
+    shares with others: of these an op claims what the whole group moves.
     """
     profile = machine.profile
     rates = {"hbm": profile.device.hbm_bytes_per_s * profile.efficiency.hbm, "l2": profile.device.l2_bytes_per_s}
-    for name, tier in profile.tiers.items():
-        rate = tier.bytes_per_s * tier.efficiency
-        if name == "nic":
-            rate /= profile.fabric.oversubscription
-        rates[f"{name}.egress"] = rates[f"{name}.ingress"] = rate
+    for name in profile.tiers:
+        rates[f"{name}.egress"] = rates[f"{name}.ingress"] = lane_bytes_per_s(profile, name)
+    for name, shared in machine.borders.items():
+        rates[f"{name}.egress"] = rates[f"{name}.ingress"] = shared.bytes_per_s
     return Capacities(n_sms=profile.device.n_sms, bytes_per_s=rates)
 
 
@@ -99,6 +101,12 @@ _FIGURE = {
 }
 
 
+def _figure_of(resource: str) -> str:
+    """Where the figure behind a binding resource stands; of shared links, what their rate is derived from."""
+    inside = resource.partition(".")[0] in {"bridge", "root"}
+    return _FIGURE.get(resource, "node.bridges.bytes_per_s" if inside else "fabric.oversubscription")
+
+
 def finish_cost(machine: Machine, work: Work, demand: Demand, *, tier: str = "", latency_figure: str = "") -> Cost:
     """Return the cost around a demand: find what binds it on each class, and who says so."""
     offered = capacities(machine)
@@ -110,7 +118,11 @@ def finish_cost(machine: Machine, work: Work, demand: Demand, *, tier: str = "",
         names.append(resource)
         times.append(bytes_C / offered.bytes_per_s[resource])
     bound_C = [names[i] for i in np.argmax(np.stack(times), axis=0)]
-    figures = {**_FIGURE, "flops": f"efficiency.{work.kernel}.{work.precision}", "latency": latency_figure}
+    figures = {
+        **{name: _figure_of(name) for name in names},
+        "flops": f"efficiency.{work.kernel}.{work.precision}",
+        "latency": latency_figure,
+    }
     if not latency_figure:
         figures["latency"] = f"launch.{machine.launch}_gap_s"
     provenance = machine.profile.provenance

@@ -17,8 +17,9 @@ from hw_profiles.curves.gemm import gemm_s
 from hw_profiles.curves.grouped_gemm import expert_load, grouped_gemm_s
 from hw_profiles.curves.mla import LATENT, ROPE, mla_decode_s, mla_prefill_s
 from hw_profiles.curves.pipe import pipe_s
+from simulator.costs.communication import border_latency_s, traffic_of
 from simulator.costs.cost import Cost, Machine, capacities
-from simulator.costs.on_curve import Measured, beyond, first_of, made, priced
+from simulator.costs.on_curve import Measured, beyond, first_of, made, priced, shared_bytes
 from simulator.costs.torch_curves import torch_cost
 from workloads.ops import FloatArray, Work
 
@@ -84,7 +85,11 @@ def _flight(work: Work, machine: Machine, roofline: Cost) -> Cost:
     measured = Measured(curve=curve, seconds_C=tokens_C, floor_C=tokens_C, at=at)
     return replace(
         roofline,
-        demand=replace(roofline.demand, bytes_C=bytes_C, tail_latency_s=none_s),
+        demand=replace(
+            roofline.demand,
+            bytes_C=bytes_C | shared_bytes(roofline.demand, machine),
+            tail_latency_s=none_s + border_latency_s(traffic_of(work), machine),
+        ),
         source_C=["fitted"] * len(tokens_C),
         curve=curve,
         beyond_C=beyond(measured),

@@ -1,7 +1,8 @@
 """What a fitted curve says of a piece of work, and how that is spread over the resources that its roofline names.
 
 Amounts are the roofline's, scaled so that the op alone, with all SMs free, takes exactly the curve's time: a floor
-during which nothing moves, then SM time and bytes in the roofline's proportion.
+during which nothing moves, then SM time and bytes in the roofline's proportion. Links that groups of devices share are
+left as they are: curves were measured where none of them binds.
 
 C rank classes.
 """
@@ -14,6 +15,7 @@ import numpy as np
 from hw_profiles.fitted import FittedCurve
 from simulator.costs.compute import grid_sms
 from simulator.costs.cost import Cost, Machine, capacities
+from simulator.resources import Demand
 from workloads.ops import FloatArray, Work
 
 
@@ -44,7 +46,9 @@ def priced(work: Work, machine: Machine, roofline: Cost, measured: Measured) -> 
     demand, offered = roofline.demand, capacities(machine)
     fluid_C = np.maximum(measured.seconds_C - measured.floor_C, 0.0)
     alone_C = demand.sm_s_C / max(grid_sms(work, offered.n_sms), 1)  # curves are measured with all SMs free
-    for resource, bytes_C in demand.bytes_C.items():
+    shared = shared_bytes(demand, machine)
+    own = {name: bytes_C for name, bytes_C in demand.bytes_C.items() if name not in shared}
+    for resource, bytes_C in own.items():
         alone_C = np.maximum(alone_C, bytes_C / offered.bytes_per_s[resource])
     scale_C = np.divide(fluid_C, alone_C, out=np.ones_like(fluid_C), where=alone_C > 0.0)
     return replace(
@@ -53,7 +57,7 @@ def priced(work: Work, machine: Machine, roofline: Cost, measured: Measured) -> 
             demand,
             latency_s_C=np.where(alone_C > 0.0, measured.floor_C, measured.seconds_C),
             sm_s_C=demand.sm_s_C * scale_C,
-            bytes_C={resource: bytes_C * scale_C for resource, bytes_C in demand.bytes_C.items()},
+            bytes_C={**demand.bytes_C, **{resource: bytes_C * scale_C for resource, bytes_C in own.items()}},
         ),
         source_C=["published" if measured.curve.family == "elementwise" else "fitted"] * len(fluid_C),
         curve=measured.curve,
@@ -69,3 +73,8 @@ def beyond(measured: Measured) -> FloatArray:
             at_C = np.maximum(measured.at[axis], 1e-9)
             beyond_C = np.maximum(beyond_C, np.maximum(np.log2(low / at_C), np.log2(at_C / high)))
     return beyond_C
+
+
+def shared_bytes(demand: Demand, machine: Machine) -> dict[str, FloatArray]:
+    """Return the part of a demand that lies on links which groups of devices share."""
+    return {name: bytes_C for name, bytes_C in demand.bytes_C.items() if name.partition(".")[0] in machine.borders}

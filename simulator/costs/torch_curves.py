@@ -10,7 +10,7 @@ import numpy as np
 from hw_profiles.curves.kernel import kernel_s
 from hw_profiles.fitted import FittedCurve
 from simulator.costs.cost import Cost, Machine, capacities
-from simulator.costs.on_curve import Measured, beyond, first_of, made, priced
+from simulator.costs.on_curve import Measured, beyond, first_of, made, priced, shared_bytes
 from workloads.ops import COMMUNICATION_KERNELS, FloatArray, Work
 
 FAMILY = "torch"
@@ -69,6 +69,7 @@ def _flight(work: Work, machine: Machine, roofline: Cost) -> Cost:
     bytes_C = {name: roofline.demand.bytes_C[name] / curve.curve.bytes_per_s * offered[name] for name in links}
     sent_C = np.maximum.reduce([roofline.demand.bytes_C[name] for name in links]) if links else work.flops_C
     at = Measured(curve=curve, seconds_C=sent_C, floor_C=sent_C, at={"moved_bytes": sent_C})
+    bytes_C |= shared_bytes(roofline.demand, machine)
     demand = replace(roofline.demand, bytes_C=bytes_C, tail_latency_s=curve.curve.floor_s)
     beside = machine.fitted.get(("interference", FAMILY))
     if beside is not None and machine.interference != "off":

@@ -121,7 +121,12 @@ def _low_latency(view: View, at: int, kind: str, payload: float, *, back: bool) 
     local_C = loads.local_LR[at] * payload
     if back:
         sent, received = received, sent
-    traffic = Traffic(sent_C=sent, received_C=received, local_C=local_C, group_C=view.classes.group_C["ep"])
+    borders = border_bytes(view, at, payload, back=back)
+    traffic = Traffic(
+        sent_C=sent, received_C=received, local_C=local_C, group_C=view.classes.group_C["ep"],
+        border_out_C=borders.out_C,
+        border_in_C=borders.in_C,
+    )  # fmt: skip
     out_C, in_C = sum(sent.values()) + local_C, sum(received.values()) + local_C
     tokens_C = view.batch.tokens_R * view.step.model.hidden * 2.0
     read_C, write_C = (out_C, tokens_C) if back else (tokens_C, in_C)
@@ -136,6 +141,24 @@ def _low_latency(view: View, at: int, kind: str, payload: float, *, back: bool) 
     }
     flight = _phase(view, kind, "flight", bytes_C=view.zeros_C, traffic=traffic, shape=shape)
     return AllToAllPhases(issue=[issue], flight=[flight], receive=[receive])
+
+
+@dataclass(frozen=True, kw_only=True)
+class BorderBytes:
+    """Bytes out of and into each rank's group at every border, as `Traffic` takes them."""
+
+    out_C: Mapping[str, FloatArray]
+    in_C: Mapping[str, FloatArray]
+
+
+def border_bytes(view: View, at: int, payload: float, *, back: bool) -> BorderBytes:
+    """Return what crosses the borders in MoE layer `at`: what dispatch sends out, combine brings in."""
+    names = [border.name for border in view.step.borders]
+    out_C, in_C = (
+        {name: load_LCV[at, :, v] * payload for v, name in enumerate(names)}
+        for load_LCV in (view.loads.border_out_LRV, view.loads.border_in_LRV)
+    )
+    return BorderBytes(out_C=in_C, in_C=out_C) if back else BorderBytes(out_C=out_C, in_C=in_C)
 
 
 def _exchange_shape(view: View) -> dict[str, float | FloatArray]:
@@ -159,7 +182,12 @@ def _normal(view: View, at: int, kind: str, payload: float, *, back: bool) -> Al
     }
     if back:
         sent, received = received, sent
-    traffic = Traffic(sent_C=sent, received_C=received, local_C=view.zeros_C, group_C=view.classes.group_C["ep"])
+    borders = border_bytes(view, at, payload, back=back)
+    traffic = Traffic(
+        sent_C=sent, received_C=received, local_C=view.zeros_C, group_C=view.classes.group_C["ep"],
+        border_out_C=borders.out_C,
+        border_in_C=borders.in_C,
+    )  # fmt: skip
     moved_C = sum(sent.values()) + sum(received.values())
     tokens_C = np.maximum(view.batch.tokens_R, 1e-9)
     shape = _exchange_shape(view) | {

@@ -11,7 +11,7 @@ import numpy as np
 
 from workloads.lowering.attention import AttentionBlock
 from workloads.lowering.ffn import FfnBlock
-from workloads.lowering.moe import AllToAllPhases, MoeBlock
+from workloads.lowering.moe import AllToAllPhases, MoeBlock, border_bytes
 from workloads.lowering.segments import ScmoeLayer
 from workloads.lowering.torch_kernels import attention_core, element_bytes, grouped, move, per_head, product
 from workloads.lowering.view import View
@@ -196,10 +196,12 @@ def _flight(view: View, name: str, kind: str, at: int, unit_bytes: float, *, bac
         sent = received = {"node": view.zeros_C + near * counts, "remote": view.zeros_C + (ep - 1 - near) * counts}
     if back:
         sent, received = received, sent
+    borders = border_bytes(view, at, unit_bytes if of_rows else 0.0, back=back)  # counts are too few to crowd a link
     traffic = Traffic(
         sent_C={far: unit_bytes * n_C for far, n_C in sent.items()},  # type: ignore[misc]
         received_C={far: unit_bytes * n_C for far, n_C in received.items()},  # type: ignore[misc]
         local_C=loads.local_LR[at] * unit_bytes, group_C=view.classes.group_C["ep"],
+        border_out_C=borders.out_C, border_in_C=borders.in_C,
     )  # fmt: skip
     return Work(
         name=name, kind=kind, kernel="all_to_all_flight", variant="all_to_all/all_to_all.routed", precision="bf16",

@@ -1,6 +1,5 @@
 """Costs by fitted curves: alone an op takes exactly what its curve says, and no less than its datasheet roofline."""
 
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -91,17 +90,26 @@ def test_a_kernel_that_computes_all_the_time_is_slower_by_the_sms_that_it_must_l
     assert took[1] == pytest.approx(2 * took[0], rel=1e-9)
 
 
-@pytest.mark.parametrize(("kind", "family"), [("dispatch", "low_latency"), ("combine", "normal")])
-def test_an_oversubscribed_fabric_slows_a_fitted_all_to_all(kind, family):
-    scenario = longcat("h200_sxm", f"run.all_to_all={family}")
-    fabric = replace(scenario.profile.fabric, oversubscription=2.0)
+def test_an_oversubscribed_fabric_slows_a_fitted_all_to_all_by_what_its_leaves_lack():
+    # 16 of the 32 nodes of a leaf are there: at 4 to 1 its uplinks carry 8 NICs' worth of 16, and of the copies to
+    # other nodes one in eight stays on its rail, so on its leaf
     took = []
-    for profile in (scenario.profile, replace(scenario.profile, fabric=fabric)):
-        machine, costs = priced(scenario)
-        machine = replace(machine, profile=profile)
-        exchange = [cost_of(work, machine) for work, _ in costs.values() if work.kind == kind]
-        took.append(sum(alone(machine, cost)[0] for cost in exchange))
-    assert took[1] > 1.5 * took[0]
+    for oversubscription in (1, 4):
+        over = f"machine_overrides.fabric.oversubscription={oversubscription}"
+        machine, costs = priced(longcat("h200_sxm", "run.all_to_all=low_latency", over))
+        flight = next(cost for work, cost in costs.values() if work.name == "dispatch.flight")
+        took.append(alone(machine, flight)[0] - flight.demand.tail_latency_s)
+    rates = machine.profile.tiers["nic"]
+    assert took[1] > took[0]
+    leaf_s = flight.demand.bytes_C["leaf.egress"][0] / (8 * rates.bytes_per_s * rates.efficiency)
+    assert took[1] == pytest.approx(leaf_s, rel=1e-9)
+
+
+def test_rail_aligned_copies_stay_on_their_leaf():
+    over = "machine_overrides.fabric.oversubscription=4"
+    _, costs = priced(longcat("h200_sxm", "run.all_to_all=normal", over))
+    combine = next(cost for work, cost in costs.values() if work.kind == "combine")
+    assert not [name for name in combine.demand.bytes_C if name.startswith("leaf")]
 
 
 @pytest.mark.parametrize("kind", ["dispatch", "experts", "attention"])
