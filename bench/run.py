@@ -5,7 +5,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-MODULES = ("engine", "process", "curves", "traces")
+MODULES = ("engine", "process", "curves", "traces", "cluster")
 WITH_TORCH = ("layers",)
 BARS = {
     "engine_uncontended_vs_simpy": (">=", 0.75),
@@ -17,6 +17,10 @@ BARS = {
     "curves.gemm_memoised_per_s": (">=", 100_000.0),
     "curves.gemm_vectorised_points_per_s": (">=", 1_000_000.0),
     "curves.load_profile_ms": ("<=", 30.0),
+    "cluster.unequal_128_ranks_s": ("<=", 1.0),
+    "cluster.growth_exponent": ("<=", 1.0),
+    "cluster.ep1024_s": ("<=", 10.0),
+    "cluster.ep1024_peak_mb": ("<=", 1500.0),
     "traces.read_million_events_s": ("<=", 10.0),
     "traces.read_million_events_peak_mb": ("<=", 1000.0),
 }

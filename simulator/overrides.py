@@ -65,15 +65,27 @@ def _override(record: Any, path: Sequence[str], value: object, field: str) -> An
         return _with(record, name, _override(parts[name], rest, value, field))
     if allowed := _not_allowed(record, name, value):
         raise InputFaults([Fault(field=field, got=_shown(value), allowed=allowed, remedy="write one of these")])
-    return _with(record, name, type(parts[name])(value))
+    kind = type(parts[name]) if parts[name] is not None else _single(record, name)
+    return _with(record, name, kind(value))
+
+
+def _single(record: Any, name: str) -> Any:  # noqa: ANN401 (any record)
+    """The type of a field without its None: int of `int | None`."""
+    if isinstance(record, Mapping):
+        return type(record[name])
+    hint = get_type_hints(type(record))[name]
+    bare = [kind for kind in get_args(hint) if kind is not type(None)]
+    return bare[0] if type(None) in get_args(hint) and len(bare) == 1 else hint
 
 
 def _not_allowed(record: Any, name: str, value: object) -> str:  # noqa: ANN401 (any record)
     """What the field of that name may hold, if that does not include `value`."""
     current = _parts(record)[name]
-    kind = type(current) if isinstance(record, Mapping) else get_type_hints(type(record))[name]
+    kind = _single(record, name)
+    if current is None and kind in _WORD:
+        current = kind()  # an unset number: whatever its own default stands for
     if current is None or is_dataclass(current) or isinstance(current, Mapping):
-        return ", ".join(f"{name}.{part}" for part in _parts(current)) or f"nothing: this model has no {name}"
+        return ", ".join(f"{name}.{part}" for part in _parts(current)) or f"nothing: there is no {name}"
     if kind not in _WORD and not isinstance(current, str | int | float):
         return f"nothing: {name} is no single value"
     if get_args(kind):

@@ -1,6 +1,5 @@
 """Costs by fitted curves: alone an op takes exactly what its curve says, and no less than its datasheet roofline."""
 
-
 import numpy as np
 import pytest
 
