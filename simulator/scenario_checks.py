@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from hw_profiles.faults import Fault, InputFaults, unknown_word
 from hw_profiles.schema import HardwareProfile
+from simulator.backend_checks import check_for_what_the_layers_cannot_run
 from simulator.layout_checks import (
     check_for_layout_that_does_not_divide,
     check_for_small_buffers,
@@ -50,6 +51,7 @@ def check_scenario(scenario: Scenario) -> list[Fault]:
         faults += check_for_shortcut_that_does_not_fit(scenario, model)
         faults += check_for_trace_of_another_model(scenario, model)
         faults += check_for_bad_drafts(scenario, model)
+        faults += check_for_what_the_layers_cannot_run(scenario, model)
     if profile:
         faults += check_for_more_sms_than_there_are(scenario, profile)
     faults += [*check_for_what_is_not_modelled(scenario.layout), *check_for_small_buffers(scenario)]

@@ -35,7 +35,8 @@ HOUSE = Rules(
         "simulator.evaluate",
         "simulator.scenario",
         "simulator.scenario_checks",
-        "simulator.layout_checks | simulator.model_checks | simulator.routing_checks | simulator.placement_checks",
+        "simulator.layout_checks | simulator.model_checks | simulator.routing_checks | simulator.placement_checks"
+        " | simulator.backend_checks",
         "simulator.scenario_schema",
         "simulator.overrides",
         "simulator.answer | simulator.metrics | simulator.bounds | simulator.critical_path | simulator.intervals"

@@ -28,6 +28,8 @@ COMMUNICATION_KERNELS = frozenset(
     }
 )  # fmt: skip
 
+LAYER_TYPES = ("fp32", "bf16")  # number formats of the PyTorch layers
+
 
 @dataclass(frozen=True, kw_only=True)
 class Traffic:

@@ -11,6 +11,8 @@ from simulator.scenario_checks import check_scenario
 
 BASE = {"model": "longcat_flash", "machine": "h800_sxm", "n_gpus": 128, "layout": {"ep": 128}}
 DIVIDES = "it has to divide"
+FORMATS = ("weights", "attention_weights", "attention", "kv", "dispatch", "combine")
+IN_BF16 = ("run.backend=torch", *(f"precision.{name}=bf16" for name in FORMATS))
 
 # settings, field, got, allowed, remedy
 FAULTS = (
@@ -69,6 +71,10 @@ FAULTS = (
     (["layout.rebalance_every_steps=-1"], "layout.rebalance_every_steps", "-1", "0 (never)", "between two"),
     (["layout.rebalance_every_steps=9", "layout.expert_placement=eplb"], "layout.rebalance_every_steps", "9",
      "placement_loads = ", "nothing would ever move"),
+    (["run.backend=torch"], "precision", "'fp8, bf16'", "one of fp32, bf16 for every one of them", "or the backend"),
+    ([*IN_BF16, "layout.dense_tp=2"], "layout.dense_tp", "'2'", "1 (backend torch)", "change it"),
+    ([*IN_BF16, "model=deepseek_v3", "schedule=tbo"], "model", "'deepseek_v3'", "ScMoE models with MLA", "change it"),
+    (["machine_overrides.fabric.n_layers=2.5"], "machine_overrides.fabric.n_layers", "2.5", "whole numbers", "write"),
     (["precision.attention=fp8"], "precision.attention", "'fp8'", "bf16 on h800_sxm", "choose one of these, or"),
     (["model=longcat"], "model", "'longcat'", "deepseek_v3, ", "did you mean"),
     (["machine=h8000_sxm"], "machine", "'h8000_sxm'", "a100_sxm, ", "did you mean 'h800_sxm'?"),
