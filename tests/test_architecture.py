@@ -16,6 +16,7 @@ HOUSE = Rules(
         "simulator.console",
         "validation.suites",
         "validation.live",
+        "validation.layer_traces",
         "validation.layer_predictions | validation.calibrate_own",
         "validation.own_machine",
         "validation.importers",

@@ -19,10 +19,13 @@ def measure(
     experts: Annotated[int, typer.Option(help="Routed experts held here; 0: all.")] = DEFAULT_EXPERTS,
     dtype: Annotated[str, typer.Option(help="bf16 or fp32; by default bf16 on cuda, fp32 on cpu.")] = "",
     timeout_s: Annotated[float, typer.Option(help="Seconds that a collective may take.")] = 60.0,
+    traces: Annotated[
+        bool, typer.Option("--traces", help="Record some whole layers with the profiler as well.")
+    ] = False,
 ) -> None:
     """Time the layers, their kernels and collectives on this machine."""
     options = Options(
         out=out, device=device, suite=suite, model=model, share=share, experts=experts, dtype=dtype,
-        timeout_s=timeout_s,
+        timeout_s=timeout_s, traces=traces,
     )  # fmt: skip
     raise typer.Exit(measure_into(options))

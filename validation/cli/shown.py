@@ -1,6 +1,6 @@
 """The documents of the suites as tables on a terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
@@ -88,6 +88,7 @@ def show_layers(document: Mapping[str, Any]) -> None:
                          f"{row['ratio_error']:+.3f}", verdict)  # fmt: skip
     if document["overlaps"]:
         out.print(overlaps)
+    _show_kinds(document.get("kinds", ()))
     for verdict in document["verdicts"]:
         word = "ok" if verdict["ok"] else "[red]missed[/red]"
         out.print(f"{verdict['name']}: {verdict['reached']:.3g} (bar {verdict['bar']:g}): {word}")
@@ -99,6 +100,18 @@ def show_layers(document: Mapping[str, Any]) -> None:
     )
     for note in document["notes"]:
         out.print(note, markup=False)
+
+
+def _show_kinds(kinds: Sequence[Mapping[str, Any]]) -> None:
+    if not kinds:
+        return
+    table = Table("kind of op")
+    for name in ("recorded ms", "predicted ms", "error"):
+        table.add_column(name, justify="right")
+    for row in kinds:
+        table.add_row(row["kind"], f"{row['measured_s'] * 1e3:.3f}", f"{row['predicted_s'] * 1e3:.3f}",
+                      percent(row["error"], sign="+"))  # fmt: skip
+    out.print(table)
 
 
 def show_live(document: Mapping[str, Any]) -> None:

@@ -10,11 +10,12 @@ from typing import Any
 from hw_profiles.faults import Fault, InputFaults
 from simulator.console import Resolve, check_writable, err, writing
 from simulator.report.residuals import write_residuals
-from validation.cli.shown import show_kernels, show_layers, show_live, show_rows
+from simulator.report.side_by_side import side_by_side
+from validation.cli.shown import layer_words, show_kernels, show_layers, show_live, show_rows
 from validation.known_tables import default_data, tables_path
 from validation.suites.balance import balance_document
 from validation.suites.kernels import judge_kernels, residuals_of
-from validation.suites.layers import layers_document
+from validation.suites.layers import layer_trace, layers_document
 from validation.suites.published import published_document
 from validation.suites.scmoe import scmoe_document
 from validation.suites.theory import theory_document
@@ -32,6 +33,7 @@ class Options:
     points: Path | None = None
     profile: str = ""
     measured: Path | None = None
+    trace: Path | None = None
     ranks: int = 0
     link: str = ""
     device: str = ""
@@ -78,7 +80,22 @@ def _layers(options: Options, _resolve: Resolve) -> Document:
     ]  # fmt: skip
     if faults:
         raise InputFaults(faults)
-    return layers_document(options.profile, options.measured or Path())
+    folder = options.measured or Path()
+    if options.report and not options.trace:
+        raise InputFaults([Fault(field="--report", got="without --trace", allowed="a page for one recorded layer",
+                                 remedy="name the trace as well")])  # fmt: skip
+    check_writable({"--report": options.report})
+    document = layers_document(options.profile, folder)
+    if options.trace is None:
+        return document
+    trace = layer_trace(options.profile, folder, options.trace)
+    if options.report is not None:
+        with writing("--report", options.report):
+            side_by_side(
+                trace.measured, trace.simulated, options.report, f"A layer recorded: {layer_words(trace.row.shape)}"
+            )
+        err.print(f"report: {options.report}", markup=False)
+    return {**document, "kinds": trace.kinds}
 
 
 def _live(options: Options, resolve: Resolve) -> Document:
@@ -94,7 +111,9 @@ def _live(options: Options, resolve: Resolve) -> Document:
 SUITES: Mapping[str, Suite] = {
     "theory": Suite(judge=lambda *_: theory_document(), show=show_rows),
     "kernels": Suite(judge=_kernels, show=show_kernels, options=("data", "by", "report"), verdicts="tables"),
-    "layers": Suite(judge=_layers, show=show_layers, options=("profile", "measured"), verdicts="verdicts"),
+    "layers": Suite(
+        judge=_layers, show=show_layers, options=("profile", "measured", "trace", "report"), verdicts="verdicts"
+    ),
     "live": Suite(
         judge=_live, show=show_live, options=("ranks", "link", "device", "machine", "out"), verdicts="verdicts"
     ),

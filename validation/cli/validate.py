@@ -31,6 +31,9 @@ ProfileOption = Annotated[str, typer.Option("--profile", metavar="DIR", help="Pr
 MeasuredOption = Annotated[
     Path | None, typer.Option("--measured", metavar="DIR", help="Folder of measured whole layers (layers).")
 ]
+LayerTraceOption = Annotated[
+    Path | None, typer.Option("--trace", metavar="FILE", help="Recorded layer to set beside its prediction (layers).")
+]
 RanksOption = Annotated[int, typer.Option("--ranks", metavar="N", help="Processes, 2 by default (live).")]
 LinkOption = Annotated[
     str, typer.Option("--link", metavar="RATE", help="Shape the links between ranks, such as 1gbit; root (live).")
@@ -50,6 +53,7 @@ def validate(
     points: PointsOption = None,
     profile: ProfileOption = "",
     measured: MeasuredOption = None,
+    trace: LayerTraceOption = None,
     ranks: RanksOption = 0,
     link: LinkOption = "",
     device: DeviceOption = "",
@@ -64,8 +68,8 @@ def validate(
             raise InputFaults([unknown_word("suite", suite, list(SUITES))])
         chosen = SUITES[suite]
         options = Options(
-            data=data, by=by, points=points, profile=profile, measured=measured, ranks=ranks, link=link, device=device,
-            machine=machine, out=out, report=report,
+            data=data, by=by, points=points, profile=profile, measured=measured, trace=trace, ranks=ranks, link=link,
+            device=device, machine=machine, out=out, report=report,
         )  # fmt: skip
         _refuse_foreign(suite, chosen, options)
         try:

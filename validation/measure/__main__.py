@@ -20,6 +20,7 @@ def parse(words: list[str]) -> Options:
     parser.add_argument("--experts", type=int, default=DEFAULT_EXPERTS, help="routed experts held here; 0 is all")
     parser.add_argument("--dtype", choices=list(DTYPES), default="", help="default bf16 on cuda, fp32 on cpu")
     parser.add_argument("--timeout-s", type=float, default=60.0, help="of one collective [s]")
+    parser.add_argument("--traces", action="store_true", help="record some layers with the profiler (layers, overlap)")
     return Options(**vars(parser.parse_args(words)))
 
 

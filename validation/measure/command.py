@@ -14,12 +14,14 @@ from hw_profiles.faults import Fault, InputFaults, unknown_word
 from validation.measure.case import DTYPES, Lab
 from validation.measure.environment import device_name, environment, slowed_by
 from validation.measure.ranks import Ranks, ranks_of
+from validation.measure.recording import record_traces
 from validation.measure.runner import Bench, measure_cases
 from validation.measure.sizes import sizes_of
 from validation.measure.subject import subject
-from validation.measure.suites import SUITES, cases_of
+from validation.measure.suites import SUITES, cases_of, orders_of
 from validation.measure.timing import Rule, stopwatch_of
 from validation.measurements import read_measurements, read_meta, write_meta
+from workloads.layers.all_to_all import AllToAllExchange
 
 ANSWERED, UNFINISHED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 DEVICES = ("cpu", "cuda")
@@ -28,12 +30,14 @@ DEFAULT_SHARE = {"cpu": 0.125, "cuda": 1.0}  # a CPU ends in minutes
 DEFAULT_EXPERTS = 16  # held by one rank of EP32 of LongCat-Flash
 SPREAD_BOUND = {"cpu": 0.10, "cuda": 0.05}  # other programs share a CPU
 SAMPLE_S = {"interference": 0.02}  # longer than some calls of a load
+WHOLE_LAYERS = ("layers", "overlap")  # suites of which traces are recorded
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What the user asked for; `share` 0 and `dtype` "" mean the device's default."""
+    """What the user asked for; `share` 0 and `dtype` "" mean the device's default;
+    `traces`: record some whole layers with the profiler as well."""
 
     out: Path
     device: str = "cpu"
@@ -43,6 +47,7 @@ class Options:
     experts: int = DEFAULT_EXPERTS
     dtype: str = ""
     timeout_s: float = 60.0
+    traces: bool = False
 
 
 def measure(options: Options, say: Say | None = None) -> int:
@@ -77,6 +82,9 @@ def check(options: Options) -> None:
     if options.device == "cuda" and not torch.cuda.is_available():
         faults.append(Fault(field="--device", got="'cuda', but torch sees no CUDA device", allowed="cpu here",
                             remedy="check nvidia-smi and install torch with CUDA"))  # fmt: skip
+    if options.traces and options.suite not in WHOLE_LAYERS:
+        faults.append(Fault(field="--traces", got=f"with --suite {options.suite}", allowed=", ".join(WHOLE_LAYERS),
+                            remedy="measure one of these suites"))  # fmt: skip
     if options.suite not in SUITES:
         faults.append(unknown_word("--suite", options.suite, list(SUITES)))
     if options.dtype and options.dtype not in DTYPES:
@@ -102,6 +110,9 @@ def _measure(options: Options, say: Say) -> None:
         if ranks.is_first:
             meta = _begin(options, lab, bench.rule, share)
         skipped = measure_cases(bench, cases, ranks.from_first(done))
+        if options.traces:
+            exchange = AllToAllExchange() if ranks.n_ranks > 1 else None
+            record_traces(lab, orders_of(lab), exchange, ranks, bench.folder)
     if bench.folder:
         write_meta(bench.folder, meta | {"skipped": skipped})
         say(_kept(options))

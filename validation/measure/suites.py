@@ -43,7 +43,7 @@ def _overlap(lab: Lab, ranks: Ranks) -> Iterator[Case]:
     A GPU alone is also measured as one rank of a large group, whose transfers are emulated.
     """
     _check_scmoe(lab)
-    orders = _orders(lab)
+    orders = orders_of(lab)
     yield from layer_cases(lab, orders, AllToAllExchange() if ranks.n_ranks > 1 else None, ranks)
     if ranks.n_ranks == 1 and lab.device.type == "cuda":
         yield from emulation_cases(lab, orders)
@@ -57,10 +57,11 @@ def _emulation(lab: Lab, ranks: Ranks) -> Iterator[Case]:
                    remedy="start it without torchrun, or measure --suite overlap between these ranks")]
         )  # fmt: skip
     _check_scmoe(lab)
-    yield from emulation_cases(lab, _orders(lab))
+    yield from emulation_cases(lab, orders_of(lab))
 
 
-def _orders(lab: Lab) -> Mapping[str, RunBlock]:
+def orders_of(lab: Lab) -> Mapping[str, RunBlock]:
+    """Return the orders of a layer's parts by name."""
     return {"in_turn": in_turn, "sbo": single_batch_overlap, "two_stream": two_streams(lab.lane)}
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from hw_profiles.faults import Fault, InputFaults
 from validation.layer_predictions import predicted_rows, spec_of, target_of
+from validation.layer_traces import LayerTrace, read_layer_trace
 from validation.measurements import TABLE_FILE, Measurement, read_measurements, read_meta
 
 POINT = ["batch", "new", "context", "ranks", "zero", "dtype"]
@@ -52,6 +53,12 @@ def layers_document(profile: str, folder: Path) -> dict[str, Any]:
     runs = meta.get("runs") or [{}]
     device = "cuda" if "cuda" in runs[-1] else "cpu"
     return judged(frame, device=device)
+
+
+def layer_trace(profile: str, folder: Path, path: Path) -> LayerTrace:
+    """Return a trace recorded with the measurements in `folder` beside what the profile predicts of the layer."""
+    rows = measured_layers(folder)
+    return read_layer_trace(path, spec_of(read_meta(folder), str(folder)), target_of(profile), rows[0].dtype)
 
 
 def judged(frame: pd.DataFrame, *, device: str) -> dict[str, Any]:

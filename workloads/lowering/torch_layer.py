@@ -150,7 +150,7 @@ def _moe(view: View, at: int) -> MoeBlock:
 
     router = product(view, "router", "router", "router", rows_C=tokens_C, n=pool, k=model.hidden)
     router = Work(**{**router.__dict__, "variant": "router/router"})
-    sort = rows("sort", "sort", "router", tokens_C * model.moe.top_k * INDEX_BYTES)
+    sort = rows("dispatch.sort", "sort", "dispatch", tokens_C * model.moe.top_k * INDEX_BYTES)
     permute = rows("dispatch.permute", "permute", "dispatch", 2.0 * sent_C * row_bytes)
     regroup = rows("dispatch.regroup", "regroup", "dispatch", 2.0 * rows_C * row_bytes)
     ungroup = rows("combine.ungroup", "ungroup", "combine", 2.0 * rows_C * row_bytes)
