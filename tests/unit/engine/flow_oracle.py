@@ -5,7 +5,7 @@ import math
 
 
 def fair_rates(flows, capacity):
-    """Rates at which no flow can gain without one of a flow that has less: the fullest link decides, again and again."""
+    """Rates at which no flow can gain without one of a flow that has less: the fullest link decides, in turn."""
     rates, spare = {}, dict(capacity)
     while len(rates) < len(flows):
         users = {link: [i for i, links in flows.items() if i not in rates and link in links] for link in spare}

@@ -10,6 +10,8 @@ from simulator.borders import shared_borders
 from simulator.costs.cost import Machine, capacities
 from simulator.demands import cost_of
 from simulator.engine.plan import alone_s
+from simulator.evaluate import run_scenario
+from simulator.scenario import load_scenario
 from simulator.simulate import simulate
 from workloads.batch import Batch, RoutingSpec
 from workloads.layout import Layout
@@ -58,11 +60,29 @@ def test_links_that_carry_all_that_their_group_can_bring_are_no_borders():
 
 
 def test_halving_a_link_that_is_never_used_above_half_changes_nothing():
-    # 8 of 16 ranks behind each pod's link: at full bisection it carries what half of its lanes bring
-    spare = fabric(kind="rail_fat_tree", n_layers=3)
-    halved = fabric(kind="rail_fat_tree", n_layers=3, core_oversubscription=1.0 + 1e-6)
-    one, other = (flight_of(profile, 4)[0] for profile in (spare, halved))
-    assert one == pytest.approx(other, rel=1e-12)
+    # 16 of the 32 nodes of a leaf are there: half of its uplinks carry all that they send
+    step_s = []
+    for oversubscription in (1, 2):
+        over = f"machine_overrides.fabric.oversubscription={oversubscription}"
+        run = run_scenario(load_scenario("longcat-flash-decode-h800x128", ["routing.popularity=power_law:1.01", over]))
+        step_s.append(float(run.times.end_OC.max()))
+    assert step_s[1] == pytest.approx(step_s[0], rel=1e-9)
+
+
+def test_a_rank_that_comes_late_holds_up_everybody():
+    # rank 0 has twice the tokens, so it enters the dispatch late, and all others wait for it there
+    profile = fabric(oversubscription=2.0)
+    graph = lower(step_on(profile, 8), "sequential", reduce_ranks=False)
+    works = {id(op.work): op.work for op in graph.ops}
+    slower = {key: replace(work, flops_C=work.flops_C * np.where(np.arange(8) == 0, 200.0, 1.0))
+              for key, work in works.items() if work.kernel == "gemm" and work.kind == "attention"}  # fmt: skip
+    late = replace(graph, ops=[replace(op, work=slower.get(id(op.work), op.work)) for op in graph.ops])
+    before, after = (simulate(g, profile).timeline for g in (graph, late))
+    flights = after[after["op"] == "dispatch.flight"]
+    assert flights[flights["rank"] != 0]["wait_s"].min() > 10 * before["wait_s"].max()
+    assert flights[flights["rank"] == 0]["wait_s"].max() == pytest.approx(0.0, abs=1e-12)
+    ends = flights.groupby("op_id")["end_s"]
+    assert ((ends.max() - ends.min()) < 1e-12).all()
 
 
 def test_two_devices_on_one_nic_take_turns_and_one_alone_takes_all_of_it():
