@@ -1,17 +1,22 @@
 """Ranks of a distributed program as processes of this machine, each on cores of its own."""
 
 import os
+import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from validation.live.interrupts import sigterm_interrupts, undisturbed
 from validation.live.links import Host
 
 POLL_S = 0.05
 LINES_SHOWN = 5
+
+Rank = subprocess.Popen[bytes]
 
 
 class RankFailedError(RuntimeError):
@@ -21,7 +26,8 @@ class RankFailedError(RuntimeError):
 @dataclass(frozen=True, kw_only=True)
 class Launch:
     """How to start ranks: one process each of `command`, in `hosts` where there are some; what they say goes to
-    `folder`; `watch` is called while they run. `threads`: of one kernel."""
+    `folder`; `watch` is called while they run. `threads`: of one kernel;
+    `pinned`: each rank keeps to cores of its own, so that ranks do not push each other from core to core."""
 
     command: Sequence[str]
     n_ranks: int
@@ -29,23 +35,28 @@ class Launch:
     timeout_s: float
     hosts: Sequence[Host] = ()
     threads: int = 1
+    pinned: bool = True
     environment: Mapping[str, str] | None = None
     watch: Callable[[], None] = lambda: None
 
 
 def run_ranks(launch: Launch) -> None:
-    """Run all ranks to their end; raises RankFailedError when one fails or time is up, after ending the others."""
+    """Run all ranks to their end; raises RankFailedError when some fail or time is up.
+
+    Whatever ends it, Ctrl-C and SIGTERM too, no rank is left running, nor what a rank has started.
+    """
     launch.folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
-    ranks: list[subprocess.Popen[bytes]] = []
-    try:
-        ranks += [_start(launch, rank, port) for rank in range(launch.n_ranks)]
-        _wait(launch, ranks)
-    finally:
-        for process in ranks:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
+    ranks: list[Rank] = []
+    with sigterm_interrupts():
+        try:
+            for rank in range(launch.n_ranks):
+                ranks.append(_start(launch, rank, port))  # one by one: a failing start ends those before it
+            _wait(launch, ranks)
+        finally:
+            with undisturbed():
+                for process in ranks:
+                    _end(process)
 
 
 def cores_of(rank: int, n_ranks: int) -> set[int]:
@@ -62,7 +73,7 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _start(launch: Launch, rank: int, port: int) -> "subprocess.Popen[bytes]":
+def _start(launch: Launch, rank: int, port: int) -> Rank:
     host = launch.hosts[rank] if launch.hosts else None
     environment = {
         **os.environ, **(launch.environment or {}), "RANK": str(rank), "LOCAL_RANK": str(rank),
@@ -71,23 +82,36 @@ def _start(launch: Launch, rank: int, port: int) -> "subprocess.Popen[bytes]":
         "GLOO_SOCKET_IFNAME": host.interface if host else "lo",
     }  # fmt: skip
     command = host.inside(launch.command) if host else list(launch.command)
-    with _said(launch, rank).open("wb") as said:
-        process = subprocess.Popen(command, env=environment, stdout=said, stderr=subprocess.STDOUT)
-    cores = cores_of(rank, launch.n_ranks)
-    if cores:
-        os.sched_setaffinity(process.pid, cores)
-    return process
+    cores = cores_of(rank, launch.n_ranks) if launch.pinned else set()
+    with _said(launch, rank).open("wb") as said, _keeping_to(cores) if cores else nullcontext():
+        return subprocess.Popen(command, env=environment, stdout=said, stderr=subprocess.STDOUT, start_new_session=True)
 
 
-def _wait(launch: Launch, ranks: Sequence["subprocess.Popen[bytes]"]) -> None:
+@contextmanager
+def _keeping_to(cores: set[int]) -> Iterator[None]:
+    """Keep to `cores` in the block: what starts in it inherits them before its first thread."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _end(process: Rank) -> None:
+    """Kill a rank with all it started, where it still runs; a session of its own holds them together."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _wait(launch: Launch, ranks: Sequence[Rank]) -> None:
     until = time.monotonic() + launch.timeout_s
     while True:
         codes = [process.poll() for process in ranks]
         failed = [rank for rank, code in enumerate(codes) if code]
         if failed:
-            raise RankFailedError(
-                f"rank {failed[0]} ended with exit code {codes[failed[0]]}: {_last(launch, failed[0])}"
-            )
+            raise RankFailedError("; ".join(_failure(launch, rank, codes[rank] or 0) for rank in failed))
         if all(code == 0 for code in codes):
             return
         if time.monotonic() > until:
@@ -95,6 +119,11 @@ def _wait(launch: Launch, ranks: Sequence["subprocess.Popen[bytes]"]) -> None:
             raise RankFailedError(f"ranks {left} did not end within {launch.timeout_s:g} s: {_last(launch, left[0])}")
         launch.watch()
         time.sleep(POLL_S)
+
+
+def _failure(launch: Launch, rank: int, code: int) -> str:
+    how = f"ended with exit code {code}" if code > 0 else f"was killed by signal {-code} ({signal.strsignal(-code)})"
+    return f"rank {rank} {how}: {_last(launch, rank)}"
 
 
 def _said(launch: Launch, rank: int) -> Path:
