@@ -22,7 +22,7 @@ FAMILY = "torch"  # of the curves of own measurements in fitted.json
 HELD_OUT_SUITES = frozenset({"layers", "overlap", "emulation", "live_layers"})
 N_FOLDS = 5  # every row is judged once, by a curve that has not seen it
 FEWEST_ROWS = 3
-APART = frozenset({"layer", "launch", "interference"})  # rows that no kernel curve is fitted on
+APART = frozenset({"layer", "launch", "interference", "deepep", "reference"})  # rows that no kernel curve is fitted on
 ROW_AXES = ("n", "k")  # a curve of one op holds for the widths that were measured
 
 

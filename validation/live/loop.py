@@ -9,16 +9,19 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pandas as pd
 
+from hw_profiles.curves.kernel import kernel_s
 from hw_profiles.faults import Fault, InputFaults
 from simulator.report.replacing import replacing
 from validation.calibrate_own import OwnCalibration, calibrate_own
 from validation.layer_predictions import Target, predict_layer_s, spec_of, target_of
 from validation.live.links import Host, link_rate, network
 from validation.live.processes import Launch, run_ranks
+from validation.machine_fit import amounts
 from validation.measure.environment import count_gpus
 from validation.measure.layers import points, policies
 from validation.measure.sizes import sizes_of
@@ -51,10 +54,12 @@ class LiveOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class LiveRun:
-    """What came out: the calibration, and one row per layer as `predicted_rows` has it, predicted before it ran."""
+    """What came out: the calibration, and one row per layer as `predicted_rows` has it, predicted before it ran.
+    `drift`: what a product takes by turns with the layers over what it took when the kernels were measured."""
 
     calibration: OwnCalibration
     layers: pd.DataFrame
+    drift: float
     folder: Path
 
 
@@ -78,7 +83,11 @@ def run_live(options: LiveOptions, say: Say) -> LiveRun:
         predicted = _predict(planned, spec, target_of(str(profile)), options.folder)
         say(f"4 of 4: running {len(planned)} layers, sequential and overlapped, with zero experts and without")
         _measure(options, "live_layers", layers, hosts, say)
-    return LiveRun(calibration=found, layers=_compared(read_measurements(layers), predicted), folder=options.folder)
+    rows = read_measurements(layers)
+    return LiveRun(
+        calibration=found, layers=_compared([row for row in rows if row.kernel == "layer"], predicted),
+        drift=_drift(rows, found), folder=options.folder,
+    )  # fmt: skip
 
 
 def _hosts(options: LiveOptions) -> AbstractContextManager[list[Host]]:
@@ -152,6 +161,14 @@ def _predict(planned: Sequence[Measurement], spec: ModelSpec, target: Target, fo
     with replacing(folder / PREDICTIONS_FILE) as file:
         json.dump(predicted, file, indent=1)
     return predicted
+
+
+def _drift(rows: Sequence[Measurement], found: OwnCalibration) -> float:
+    """1 where the machine ran as fast beside the layers as when its kernels were measured, 2 where half as fast."""
+    references = [row for row in rows if row.kernel == "reference"]
+    curve = found.fit.groups[f"gemm/{references[0].op}|{references[0].dtype}"].curve.curve
+    expected_s = kernel_s(*amounts(references), curve=curve)
+    return float(median(row.median_s / s for row, s in zip(references, expected_s, strict=True)))
 
 
 def _compared(rows: Sequence[Measurement], predicted: Mapping[str, float]) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from functools import cached_property, partial
 import torch
 from torch import Tensor
 
-from validation.measure.case import Case, Lab, Outcome, Sizes
+from validation.measure.case import Case, Lab, Outcome, Sizes, linear_case
 from validation.measure.ranks import Ranks
 from validation.measure.timing import Work
 from workloads.layers.block import Context, ScMoEBlock
@@ -124,6 +124,15 @@ def layer_cases(
                     make=partial(layer.work, run, point), outcome=partial(_sent_and_computed, layer, point, ranks),
                     together=f"{point}",
                 )  # fmt: skip
+
+
+def reference_cases(lab: Lab) -> Iterator[Case]:
+    """Yield one matrix product for every batch, timed by turns with its layers: what tells a machine that runs slower
+    now than when its kernels were measured."""
+    m, n, k = max(lab.sizes.tokens), 2 * lab.spec.dense_ffn, lab.spec.hidden
+    for point in points(lab.sizes):
+        case = linear_case(lab, "dense_ffn.gate_up", lambda: lab.ffn.gate_up, m=m, n=n, k=k)
+        yield replace(case, kernel="reference", shape={**case.shape, **point.shape}, together=f"{point}")
 
 
 def policies(spec: ModelSpec) -> list[Policy]:

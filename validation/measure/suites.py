@@ -12,7 +12,7 @@ from validation.measure.emulation import emulation_cases
 from validation.measure.feed_forward import feed_forward_cases
 from validation.measure.fp8 import fp8_cases, has_fp8
 from validation.measure.interference import interference_cases
-from validation.measure.layers import layer_cases
+from validation.measure.layers import layer_cases, reference_cases
 from validation.measure.ranks import Ranks
 from validation.measure.sizes import LIVE_INTERFERENCE
 from validation.measure.small import small_cases
@@ -97,6 +97,12 @@ def _live(lab: Lab, ranks: Ranks) -> Iterator[Case]:
         yield from (case for case in beside if "collective" in case.op)
 
 
+def _live_layers(lab: Lab, ranks: Ranks) -> Iterator[Case]:
+    """Whole layers in every order, and by turns with them a product whose time is known from `live`."""
+    groups = [*_overlap(lab, ranks), *reference_cases(lab)]
+    yield from sorted(groups, key=lambda case: case.together)  # stable: neighbours are timed by turns
+
+
 SUITES: Mapping[str, Callable[[Lab, Ranks], Iterator[Case]]] = {
     "quick": _quick,
     "full": _kernels,
@@ -106,6 +112,6 @@ SUITES: Mapping[str, Callable[[Lab, Ranks], Iterator[Case]]] = {
     "interference": interference_cases,
     "emulation": _emulation,
     "live": _live,
-    "live_layers": _overlap,
+    "live_layers": _live_layers,
     "deepep": deepep_cases,
 }

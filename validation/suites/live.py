@@ -7,6 +7,12 @@ from typing import Any
 from validation.live.loop import LiveOptions, LiveRun, Say, run_live
 from validation.suites.layers import judged
 
+WORTH_A_WORD = 0.05  # of speed
+DRIFTED = (
+    "a product took {:.2f} times as long beside the layers as when the kernels were measured: other programs share "
+    "this machine, or its clock moved; for a machine of that speed the median error is {:.1%}"
+)
+
 
 def validate_live(folder: Path, *, n_ranks: int, link: str, device: str, machine: str, say: Say) -> dict[str, Any]:
     """Run the loop in `folder` and return its document; faults as `run_live` raises them."""
@@ -18,6 +24,10 @@ def validate_live(folder: Path, *, n_ranks: int, link: str, device: str, machine
 def live_document(run: LiveRun, options: LiveOptions) -> dict[str, Any]:
     """Return the suite as the JSON document of `validate live --json`."""
     document = judged(run.layers, device=options.device)
+    at_the_time = run.layers["predicted_s"] * run.drift / run.layers["measured_s"] - 1.0
+    document["summary"] |= {"drift": run.drift, "median_at_that_speed": float(at_the_time.abs().median())}
+    if abs(run.drift - 1.0) > WORTH_A_WORD:
+        document["notes"] = [*document["notes"], DRIFTED.format(run.drift, document["summary"]["median_at_that_speed"])]
     return document | {
         "suite": "live", "device": run.calibration.fit.device, "n_ranks": options.n_ranks, "link": options.link,
         "folder": str(run.folder), "learned": [vars(item) for item in run.calibration.learned],
