@@ -62,7 +62,7 @@ def _attempt(scenario: Scenario) -> Answer | str:
     """The slim answer, or why there is none: whatever goes wrong with one candidate must not end the others."""
     try:
         return slim(evaluate(scenario))
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         return _reason(error)
 
 

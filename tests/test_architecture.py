@@ -12,7 +12,7 @@ HOUSE = Rules(
     packages=("simulator", "hw_profiles", "workloads", "validation"),
     layers=(
         "longsim",
-        "validation.cli | simulator.cli | simulator.machine_command",
+        "validation.cli | simulator.cli | simulator.compare_command | simulator.machine_command",
         "simulator.console",
         "validation.suites",
         "validation.live",
@@ -32,6 +32,7 @@ HOUSE = Rules(
         "validation.measurements",
         "simulator.sweep",
         "simulator.report | simulator.break_even",
+        "simulator.differences",
         "simulator.zero_experts",
         "simulator.evaluate | simulator.candidates",
         "simulator.scenario",
@@ -39,7 +40,8 @@ HOUSE = Rules(
         "simulator.layout_checks | simulator.model_checks | simulator.routing_checks | simulator.placement_checks",
         "simulator.scenario_schema",
         "simulator.overrides",
-        "simulator.answer | simulator.metrics | simulator.bounds | simulator.critical_path | simulator.intervals"
+        "simulator.answer",
+        "simulator.amounts | simulator.metrics | simulator.bounds | simulator.critical_path | simulator.intervals"
         " | simulator.balance | simulator.rebalancing",
         "simulator.simulate",
         "simulator.demands",
@@ -72,8 +74,21 @@ HOUSE = Rules(
         "scipy": ("hw_profiles.fits", "validation"),
         "simpy": ("simulator",),
         "plotly": ("simulator.report",),
-        "typer": ("longsim", "simulator.cli", "simulator.machine_command", "simulator.console", "validation.cli"),
-        "rich": ("simulator.cli", "simulator.machine_command", "simulator.console", "validation.cli"),
+        "typer": (
+            "longsim",
+            "simulator.cli",
+            "simulator.compare_command",
+            "simulator.machine_command",
+            "simulator.console",
+            "validation.cli",
+        ),
+        "rich": (
+            "simulator.cli",
+            "simulator.compare_command",
+            "simulator.machine_command",
+            "simulator.console",
+            "validation.cli",
+        ),
     },
     late=("longsim",),
 )

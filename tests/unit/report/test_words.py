@@ -1,6 +1,7 @@
 from dataclasses import replace
 
-from simulator.report.comparison_words import comparison_sentences, critical_path_changes
+from simulator.differences import critical_path_changes
+from simulator.report.comparison_words import comparison_sentences
 from simulator.report.words import confidence_line, headline, sentences
 
 METRICS = {
