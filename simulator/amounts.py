@@ -50,8 +50,8 @@ def amounts_by_kind(run: Run, path: pd.DataFrame) -> Sequence[KindAmounts]:
     found = []
     for kind, at in by_kind.items():
         amounts = _amounts(kind, [(run.graph.ops[o], run.costs[o]) for o in at], run.graph.n_alike_C)
-        spans = {"longest_s": longest_O, "hidden_s": hidden_O, "queued_s": queued_O}
-        found.append(replace(amounts, **{name: float(span_O[at].sum()) for name, span_O in spans.items()}))
+        longest_s, hidden_s, queued_s = (float(span_O[at].sum()) for span_O in (longest_O, hidden_O, queued_O))
+        found.append(replace(amounts, longest_s=longest_s, hidden_s=hidden_s, queued_s=queued_s))
     return found
 
 

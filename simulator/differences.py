@@ -6,6 +6,7 @@ of the kind whose change goes the same way as its part; which amounts those are 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import isclose
 
 from simulator.amounts import KindAmounts
 from simulator.answer import Answer
@@ -41,6 +42,22 @@ def best_first(answers: Sequence[Answer]) -> list[Answer]:
     feasible = [answer for answer in answers if answer.feasible]
     ordered = sorted(feasible, key=lambda answer: -round(float(answer.metrics["tokens_per_s_per_gpu"]), 6))
     return [*ordered, *(answer for answer in answers if not answer.feasible)]
+
+
+def distinct(answers: Sequence[Answer]) -> list[Answer]:
+    """Return the feasible answers without those that equal one before them."""
+    found: list[Answer] = []
+    for answer in answers:
+        if answer.feasible and not any(equal_times(answer, other) for other in found):
+            found.append(answer)
+    return found
+
+
+def equal_times(one: Answer, other: Answer) -> bool:
+    """Whether step, rate and exposed communication of two feasible answers are the same, rounding aside."""
+    names = ("step_s", "tokens_per_s_per_gpu", "exposed_comm_s")
+    pairs = [(one.metrics.get(name), other.metrics.get(name)) for name in names]
+    return all(a == b or (a is not None and b is not None and isclose(a, b, rel_tol=1e-9)) for a, b in pairs)
 
 
 def difference_parts(base: Answer, other: Answer) -> list[Part]:

@@ -11,12 +11,12 @@ from simulator.report.words import EVEN, number_in
 
 BEST = "★"
 CANDIDATE_COLUMNS: Mapping[str, str] = {
-    "step": "step", "interval": "10-90 %", "tgs": "tokens/s/GPU", "tps": "tokens/s/user",
+    "step": "step", "interval": "10-90 %", "tgs": "TGS", "tps": "TPS/user",
     "dispatch": "exposed dispatch", "combine": "exposed combine", "bytes": "sent per GPU", "load": "load max/mean",
     "balancedness": "balancedness", "memory": "memory", "room": "largest batch", "price": "$/M tokens",
     "bound": "bound by",
 }  # fmt: skip
-"""Column to heading, in order."""
+"""Column to heading, in order; TGS: tokens/s/GPU, TPS/user: tokens/s/user."""
 
 
 def candidates_table(answers: Sequence[Answer]) -> pd.DataFrame:
@@ -55,7 +55,7 @@ def _step_texts(answer: Answer) -> dict[str, str]:
         "bound": str(m["bound_by"]),
     }
     if bounds:
-        texts["interval"] = f"{time_text(bounds[0])} to {time_text(bounds[1])}"
+        texts["interval"] = _range_text(*bounds)
     if per_user is not None:
         texts["tps"] = number_text(per_user)
     if imbalance is not None:
@@ -64,3 +64,10 @@ def _step_texts(answer: Answer) -> dict[str, str]:
     if price is not None:
         texts["price"] = money_text(price)
     return texts
+
+
+def _range_text(low_s: float, high_s: float) -> str:
+    """Both ends with the unit once, where they share it: 36.3–38.8 ms."""
+    low, high = time_text(low_s), time_text(high_s)
+    (number, low_unit), high_unit = low.split(" "), high.split(" ")[1]
+    return f"{number}–{high}" if low_unit == high_unit else f"{low}–{high}"

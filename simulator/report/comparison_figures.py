@@ -13,6 +13,7 @@ from simulator.report.words import number_in
 
 _MS_PER_S = 1e3
 _LEGEND_GAP_PX = 110
+_LEGEND_ROW_PX = 20  # where names are so long that each has a row
 _POINT_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#A23B2A", "#3B4A8C", "#7A8C99")
 _QUIET = "rgba(128,138,148,0.5)"
 
@@ -63,10 +64,10 @@ def rates_figure(answers: Sequence[Answer], others: Sequence[Answer] = ()) -> go
     traces = [_point(position, *point) for position, point in enumerate(_rates(answers))]
     if others:
         traces.insert(0, _cloud(_rates(others)))
-    drawn = figure(traces, height=400)
+    drawn = figure(traces, height=360 + _LEGEND_ROW_PX * len(traces))
     drawn.update_xaxes(title={"text": "tokens/s/user", "standoff": 8})
     drawn.update_yaxes(title={"text": "tokens/s/GPU", "standoff": 8}, tickformat=",d")
-    drawn.update_layout(legend={"y": -0.22, "yanchor": "top"})
+    drawn.update_layout(legend={"y": -70 / drawn.layout.height, "yanchor": "top"})
     return drawn
 
 

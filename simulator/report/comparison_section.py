@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
+import pandas as pd
+
 from simulator.answer import Answer
-from simulator.differences import best_first
+from simulator.differences import best_first, distinct
 from simulator.report.candidates_table import BEST, CANDIDATE_COLUMNS, candidates_table
 from simulator.report.comparison_figures import comparison_figure, rates_figure
 from simulator.report.comparison_words import comparison_sentences
@@ -28,7 +30,8 @@ _TRAFFIC_CAPTION = (
 
 
 def comparison_section(answers: Sequence[Answer], base: Answer | None) -> str:
-    """The section "Comparison" as HTML; of many answers the best ones are drawn, the table has all of them."""
+    """The section "Comparison" as HTML; of many answers the best ones are drawn, of equal ones the first;
+    the table has all of them."""
     said = comparison_sentences(answers, base)
     parts = [paragraph(said[0], "headline"), bullets(said[1:])] if said else []
     parts.append(_table(answers, base))
@@ -41,25 +44,22 @@ def comparison_section(answers: Sequence[Answer], base: Answer | None) -> str:
 
 def _table(answers: Sequence[Answer], base: Answer | None) -> str:
     rows = candidates_table(answers)
-    headings = {"mark": "", "name": "candidate", **CANDIDATE_COLUMNS, "reason": "why not"}
+    if base is not None:
+        rows = pd.concat([rows, candidates_table([base]).assign(mark="")], ignore_index=True)
+    rows = rows.assign(name=(rows["mark"] + " " + rows["name"]).str.strip())
+    headings = {"name": "candidate", **CANDIDATE_COLUMNS, "reason": "why not"}
     if not rows["reason"].any():
         headings.pop("reason")
-    parts = [table(rows, headings, numeric=CANDIDATE_COLUMNS)]
-    if len(rows) and rows["mark"].iloc[0]:
-        parts.append(paragraph(f"{BEST} most tokens/s/GPU. Interval: 10-90 %.", "note"))
-    if base is not None and base.feasible:
-        own = candidates_table([base]).assign(mark="")
-        parts.append(table(own, {"name": "before anything is varied", **CANDIDATE_COLUMNS}, numeric=CANDIDATE_COLUMNS))
-    return "".join(parts)
+    shown = table(rows, headings, numeric=CANDIDATE_COLUMNS, css_class="candidates")
+    return shown + paragraph(f"{BEST} most TGS (tokens/s/GPU); TPS/user: tokens/s/user.", "note")
 
 
 def _figures(answers: Sequence[Answer]) -> Iterator[str]:
-    feasible = [answer for answer in best_first(answers) if answer.feasible]
+    feasible = distinct(best_first(answers))
     if not feasible:
         return
     drawn, panels = feasible[:MOST_DRAWN], feasible[:MOST_PANELS]
-    rest = len(feasible) - len(drawn)
-    shown = f" The best {len(drawn)} of {len(feasible)}." if rest else ""
+    shown = f" The best {len(drawn)} of {len(feasible)}." if len(feasible) > len(drawn) else ""
     best = f" The best {len(panels)} of {len(feasible)}." if len(feasible) > len(panels) else ""
     yield plot(comparison_figure(drawn), caption=f"What the length of each step consists of.{shown}")
     if any(number_in(answer.metrics, "tokens_per_s_per_user") is not None for answer in feasible):

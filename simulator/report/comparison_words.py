@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from simulator.answer import Answer
-from simulator.differences import Cause, Part, best_first, difference_parts
+from simulator.differences import Cause, Part, best_first, difference_parts, distinct, equal_times
 from simulator.report.formats import bytes_text, flops_text, number_text, share_text, signed, time_text
 from simulator.report.kinds import style_of
 from simulator.report.words import listed, number_in
@@ -22,34 +22,29 @@ def comparison_sentences(answers: Sequence[Answer], base: Answer | None = None) 
     feasible = [answer for answer in ordered if answer.feasible]
     refused = ordered[len(feasible) :]
     sentences = [*_best(feasible)]
-    sentences.extend(
-        difference_sentence(feasible[0], other) for other in islice(_distinct(feasible), 1, MOST_NAMED + 1)
-    )
-    if base is not None and base.feasible and feasible and not _equal(feasible[0], base):
-        sentences.append(difference_sentence(feasible[0], base))
-    sentences.extend(f"{answer.name} cannot run: {answer.reason.rstrip('.')}." for answer in refused[:MOST_NAMED])
-    if len(refused) > MOST_NAMED:
-        sentences.append(f"{len(refused) - MOST_NAMED} more cannot run.")
-    return sentences
+    sentences.extend(difference_sentence(feasible[0], other) for other in islice(distinct(feasible), 1, MOST_NAMED + 1))
+    sentences.extend(_against_base(feasible, base) if base is not None and base.feasible else [])
+    return [*sentences, *_refusals(refused)]
 
 
-def _distinct(feasible: Sequence[Answer]) -> Iterator[Answer]:
-    """The answers without those that equal one before them."""
-    said: list[Answer] = []
-    for answer in feasible:
-        if not any(_equal(answer, other) for other in said):
-            said.append(answer)
-            yield answer
+def _against_base(feasible: Sequence[Answer], base: Answer) -> Iterator[str]:
+    like = next((answer for answer in feasible if equal_times(answer, base)), None)
+    if like is not None:
+        yield f"{base.name.capitalize()} is like {like.name}."
+    elif feasible:
+        yield difference_sentence(feasible[0], base)
 
 
-def _equal(one: Answer, other: Answer) -> bool:
-    """Whether nothing that the sentences speak of tells two answers apart."""
-    names = ("step_s", "tokens_per_s_per_gpu", "exposed_comm_s")
-    return all(_close(number_in(one.metrics, name), number_in(other.metrics, name)) for name in names)
-
-
-def _close(one: float | None, other: float | None) -> bool:
-    return one == other or (one is not None and other is not None and abs(one - other) <= 1e-9 * abs(one))
+def _refusals(refused: Sequence[Answer]) -> Iterator[str]:
+    """Each reason once, with the first that it stops."""
+    stopped: dict[str, list[str]] = {}
+    for answer in refused:
+        stopped.setdefault(answer.reason, []).append(answer.name)
+    for reason, (first, *others) in islice(stopped.items(), MOST_NAMED):
+        more = f" and {len(others)} more" if others else ""
+        yield f"{first}{more} cannot run: {reason.rstrip('.')}."
+    if len(stopped) > MOST_NAMED:
+        yield f"{sum(len(names) for names in list(stopped.values())[MOST_NAMED:])} more cannot run for other reasons."
 
 
 def _best(feasible: Sequence[Answer]) -> Iterator[str]:
@@ -57,15 +52,14 @@ def _best(feasible: Sequence[Answer]) -> Iterator[str]:
         return
     metric, word = _shared_latency(feasible)
     fastest = min(feasible, key=lambda answer: float(answer.metrics[metric]))
+    fastest = feasible[0] if equal_times(fastest, feasible[0]) else fastest
     busiest = feasible[0]
-    if _close(float(fastest.metrics[metric]), float(busiest.metrics[metric])):
-        fastest = busiest
     rate = f"{number_text(busiest.metrics['tokens_per_s_per_gpu'])} tokens/s/GPU"
     sentence = f"{fastest.name} is fastest ({word} {time_text(fastest.metrics[metric])})"
     yield sentence + (
         f" and yields most ({rate})." if busiest is fastest else f"; {busiest.name} yields most ({rate})."
     )
-    equal = [answer.name for answer in feasible[1:] if _equal(busiest, answer)]
+    equal = [answer.name for answer in feasible[1:] if equal_times(busiest, answer)]
     if equal:
         more = f" and {len(equal) - MOST_NAMED} more" if len(equal) > MOST_NAMED else ""
         names = ", ".join(equal[:MOST_NAMED]) if more else listed(equal)

@@ -14,7 +14,8 @@ from simulator.report.theme import figure, plain
 from workloads.ops import FloatArray
 
 _MAP_PX, _FLAT_PX, _FRAME_PX = 150, 34, 110  # a map with many layers, one with a single row, axis and scale
-_COLOURS = [[0.0, "#2166AC"], [0.5, "#F7F7F7"], [1.0, "#B2182B"]]  # ColorBrewer RdBu: cold, mean, hot
+_COLD, _MEAN, _HOT = "#2166AC", "#E8EAEC", "#B2182B"  # ColorBrewer RdBu, its middle darker than a white page
+_LEAST_RANGE = 2.0  # times the mean: even loads must not look hot
 
 
 def load_figure(answers: Sequence[Answer]) -> go.Figure | None:
@@ -32,13 +33,13 @@ def load_figure(answers: Sequence[Answer]) -> go.Figure | None:
     for row, (_, load_LR) in enumerate(loads, start=1):
         drawn.add_trace(_map(load_LR), row=row, col=1)
         drawn.update_yaxes(title_text="layer" if len(load_LR) > 1 else "all", showticklabels=False, row=row, col=1)
-    hottest = max(float(load_LR.max()) for _, load_LR in loads)
+    hottest = max(_LEAST_RANGE, *(float(load_LR.max()) for _, load_LR in loads))
     look = figure([], height=height).layout
     drawn.update_layout(look)
     drawn.update_layout(
         margin={"l": 12, "r": 20, "t": 30, "b": 44},
         coloraxis={
-            "colorscale": _COLOURS, "cmin": 0.0, "cmid": 1.0, "cmax": max(hottest, 1.05),
+            "colorscale": [[0.0, _COLD], [1.0 / hottest, _MEAN], [1.0, _HOT]], "cmin": 0.0, "cmax": hottest,
             "colorbar": {"title": {"text": "rows / mean"}, "thickness": 14, "len": min(1.0, 220 / height)},
         },
     )  # fmt: skip
