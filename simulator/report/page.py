@@ -5,7 +5,7 @@ from html import escape
 from pathlib import Path
 
 from simulator.answer import Answer
-from simulator.differences import best_first
+from simulator.differences import best_first, distinct
 from simulator.report.comparison_section import MOST_DRAWN, comparison_section
 from simulator.report.document import write_document
 from simulator.report.figures import breakdown_figure, memory_figure, sources_figure
@@ -52,7 +52,7 @@ def write_page(answers: Sequence[Answer], path: str | Path, *, title: str, base:
 def _body(answers: Sequence[Answer], base: Answer | None) -> list[str]:
     if len(answers) == 1:
         return [_subject(answers[0]), *_opening(answers[0]), *_parts(answers[0], level=2)]
-    told = answers if len(answers) <= MOST_DRAWN else best_first(answers)[:MOST_DETAILED]
+    told = answers if len(answers) <= MOST_DRAWN else distinct(best_first(answers))[:MOST_DETAILED]
     sections = [_answer_section(position, answer) for position, answer in enumerate(told)]
     return [_links(told), comparison_section(answers, base), *sections]
 

@@ -8,7 +8,7 @@ import pytest
 from simulator.answer import Answer
 from simulator.differences import best_first, difference_parts, distinct
 from simulator.evaluate import evaluate
-from simulator.scenario import build_scenario
+from simulator.scenario import build_scenario, load_scenario
 
 SMALL = {
     "model": "tiny", "machine": "h800_sxm", "n_gpus": 8, "layout": {"ep": 8},
@@ -56,10 +56,11 @@ def test_an_answer_differs_from_itself_in_nothing(itself):
     assert not any(part.causes for part in parts)
 
 
-def test_fewer_ranks_to_a_group_read_more_experts_weights(itself):
-    """Half as many ranks hold the same experts: twice the weights of each, where every expert has rows."""
-    before, after = causes_of(itself, answer_to(layout={"ep": 4}), "experts")["weights"]
-    assert after == pytest.approx(2 * before, rel=1e-3)  # an expert without a row is not read
+def test_a_quarter_of_the_ranks_to_a_group_read_four_times_the_weights():
+    """LongCat on 128 GPUs: 16 experts instead of 4 on each rank, all of them with rows."""
+    wide, narrow = (evaluate(load_scenario("longcat-flash-decode-h800x128", [f"layout.ep={ep}"])) for ep in (128, 32))
+    before, after = causes_of(wide, narrow, "experts")["weights"]
+    assert after == pytest.approx(4 * before)
 
 
 def test_a_slower_link_changes_no_amount_but_the_pace(itself):
