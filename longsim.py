@@ -16,7 +16,7 @@ __version__ = "0.1.0"
 _COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("simulator.cli:demo", "LongCat-Flash on 128 H800s in a minute: report.html and trace.json."),
     "run": ("simulator.cli:run", "Simulate one step of a scenario and say where the time goes."),
-    "compare": ("simulator.cli:compare", "Compare a scenario under every combination of varied keys."),
+    "compare": ("simulator.compare_command:compare", "Compare a scenario under every combination of varied keys."),
     "validate": ("validation.cli.validate:validate", "Judge predictions against published and measured figures."),
     "calibrate": ("validation.cli.calibrate:calibrate", "Fit the machines' curves on measured tables."),
     "import": (

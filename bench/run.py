@@ -5,13 +5,14 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-MODULES = ("engine", "process", "curves", "traces", "cluster")
+MODULES = ("engine", "process", "curves", "traces", "cluster", "compare")
 WITH_TORCH = ("layers",)
 BARS = {
     "engine_uncontended_vs_simpy": (">=", 0.75),
     "engine_contended_vs_simpy": (">=", 0.30),
     "run_process_vs_imports": ("<=", 1.8),
     "run_peak_mb": ("<=", 300.0),
+    "compare_100_layouts_s": ("<=", 15.0),  # on two processors
     "layers.grouped_over_dense_even": (">=", 0.6),
     "curves.gemm_cold_per_s": (">=", 20_000.0),
     "curves.gemm_memoised_per_s": (">=", 100_000.0),

@@ -6,6 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from simulator.amounts import KindAmounts
+from workloads.ops import FloatArray
+
 
 @dataclass(frozen=True, kw_only=True)
 class Assumption:
@@ -28,7 +31,8 @@ class Answer:
     `critical_path_by_source`: share 0..1 by source;
     `timeline`: columns of simulator/timeline.py (None if infeasible); `critical_path`: op_id, rank, start_s, end_s;
     `memory_bytes`: item to bytes on the fullest device, `memory_limit_bytes` what it may use, `sequences_that_fit`
-    per GPU under it.
+    per GPU under it; `amounts`: what each kind moves and computes; `expert_rows_LR`: rows that the experts of each rank
+    compute in each MoE layer (one layer where all are alike).
     """
 
     name: str
@@ -46,3 +50,5 @@ class Answer:
     interval: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     timeline: pd.DataFrame | None = None
     critical_path: pd.DataFrame | None = None
+    amounts: Sequence[KindAmounts] = ()
+    expert_rows_LR: FloatArray | None = None

@@ -1,14 +1,12 @@
-"""The commands that simulate: demo, models, scenarios, run, compare."""
+"""The commands that simulate one scenario, or tell a story: demo, models, scenarios, run."""
 
-from collections.abc import Iterator, Sequence
-from itertools import product
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.table import Table
 
-from hw_profiles.faults import Fault, InputFaults
 from simulator.answer import Answer
 from simulator.console import (
     ANSWERED,
@@ -16,6 +14,7 @@ from simulator.console import (
     JsonOption,
     ReportOption,
     Resolve,
+    ScenarioArgument,
     SetOption,
     TraceOption,
     check_writable,
@@ -23,16 +22,16 @@ from simulator.console import (
     faults_to_exit_code,
     out,
     print_json,
+    print_rows,
     writing,
 )
 from simulator.evaluate import document, evaluate
+from simulator.report.candidates_table import CANDIDATE_COLUMNS, candidates_table
 from simulator.report.comparison_words import comparison_sentences
-from simulator.report.formats import bytes_text, flops_text, money_text, number_text, time_text
-from simulator.report.words import EVEN, confidence_line, headline, sentences
+from simulator.report.formats import number_text
+from simulator.report.words import confidence_line, headline, sentences
 from simulator.scenario import list_scenarios, load_scenario, read_tables
 from workloads.zoo import ZOO, activated_parameters, count_parameters, kv_bytes_per_token
-
-ScenarioArgument = Annotated[str, typer.Argument(metavar="SCENARIO", help="A shipped scenario's name, or a TOML file.")]
 
 
 def models(as_json: JsonOption = False) -> None:
@@ -119,99 +118,6 @@ def write_files(
         err.print(f"trace: {trace}", markup=False)
 
 
-def compare(
-    context: typer.Context,
-    scenario: ScenarioArgument,
-    vary: Annotated[
-        list[str], typer.Option("--vary", metavar="KEY=A,B,C", help="Values of one key to compare; repeatable.")
-    ],
-    settings: SetOption = None,
-    as_json: JsonOption = False,
-    report: ReportOption = None,
-) -> None:
-    """Compare a scenario under every combination of the varied keys; what does not fit is a row with its reason."""
-    with faults_to_exit_code():
-        check_writable({"--report": report})
-        axes = _axes(vary)
-        chosen = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
-        rows = [_compared(scenario, settings or [], values) for values in chosen]
-        answers = [answer for _, answer in rows]
-        write_files(context.obj, answers, report=report, trace=None, title=f"{scenario}: {', '.join(axes)}")
-        if as_json:
-            print_json({"vary": list(axes), "rows": [_comparison_row(*row) for row in rows]})
-            return
-        out.print(_comparison_table(list(axes), rows))
-        for sentence in comparison_sentences(answers):
-            out.print(sentence, markup=False)
-
-
-def _axes(vary: Sequence[str]) -> dict[str, list[str]]:
-    axes: dict[str, list[str]] = {}
-    for key, values in map(_axis, vary):
-        if key in axes:
-            allowed, remedy = "each key once", f"write all of its values together: {key}=A,B,C"
-            raise InputFaults([Fault(field="--vary", got=f"{key!r} twice", allowed=allowed, remedy=remedy)])
-        axes[key] = values
-    return axes
-
-
-def _axis(text: str) -> tuple[str, list[str]]:
-    key, equals, values = text.partition("=")
-    if not equals or not key or not all(values.split(",")):
-        allowed = "KEY=A,B,C, such as layout.ep=32,64,128"
-        raise InputFaults(
-            [Fault(field="--vary", got=repr(text), allowed=allowed, remedy="write the values to compare")]
-        )
-    return key, values.split(",")
-
-
-def _compared(scenario: str, settings: Sequence[str], chosen: dict[str, str]) -> tuple[dict[str, str], Answer]:
-    varied = [f"{key}={value}" for key, value in chosen.items()]
-    named = load_scenario(scenario, [*settings, *varied, f'name="{" ".join(varied)}"'])
-    return chosen, evaluate(named)
-
-
-def _comparison_row(chosen: dict[str, str], answer: Answer) -> dict[str, Any]:
-    return {"set": chosen, "feasible": answer.feasible, "reason": answer.reason, "metrics": answer.metrics}
-
-
-def _comparison_table(keys: Sequence[str], rows: Sequence[tuple[dict[str, str], Answer]]) -> Table:
-    table = Table(
-        *keys,
-        "step",
-        "TPOT",
-        "tokens/s/GPU",
-        "tokens/s/user",
-        "exposed comm",
-        "$/M tokens",
-        "FLOPs",
-        "bytes sent",
-        "hottest rank",
-        "bound by",
-    )
-    for chosen, answer in rows:
-        table.add_row(*chosen.values(), *_cells(answer))
-    return table
-
-
-def _cells(answer: Answer) -> Iterator[str]:
-    m = answer.metrics
-    if not answer.feasible:
-        yield "does not fit"
-        return
-    price = m.get("usd_per_million_output_tokens", m.get("usd_per_million_input_tokens"))
-    yield time_text(m["step_s"])
-    yield time_text(m["tpot_s"]) if "tpot_s" in m else "–"
-    yield number_text(m["tokens_per_s_per_gpu"])
-    yield number_text(m["tokens_per_s_per_user"]) if "tokens_per_s_per_user" in m else "–"
-    yield time_text(m["exposed_comm_s"])
-    yield money_text(price)
-    yield flops_text(m["flops"])
-    yield ", ".join(f"{bytes_text(sent)} {tier}" for tier, sent in m["bytes"].items()) or "–"
-    yield f"{m['hottest_rank']}: {number_text(m['load_imbalance'])}×" if m["load_imbalance"] > EVEN else "even"
-    yield str(m["bound_by"])
-
-
 _DEMO = "longcat-flash-decode-h800x128"
 _DEMO_CASES = (
     ("sequential", ["schedule=sequential"]),
@@ -232,7 +138,7 @@ def demo(context: typer.Context) -> None:
             err.print(f"simulating {name} …", markup=False)
             answers.append(evaluate(load_scenario(_DEMO, [*settings, f'name="{name}"']), shapes=True))
         out.print(f"[bold]LongCat-Flash (560 B) decodes on 128 H800: {_workload(answers[0])}[/bold]")
-        out.print(_comparison_table(["schedule"], [({"schedule": a.name}, a) for a in answers]))
+        print_rows(candidates_table(answers), {"mark": "", "name": "schedule", **CANDIDATE_COLUMNS})
         for sentence in comparison_sentences(answers):
             out.print(f"· {sentence}", markup=False)
         out.print(confidence_line(answers[2]), markup=False)

@@ -9,14 +9,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
+import pandas as pd
 import typer
+from rich import box
 from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from hw_profiles.faults import Fault, InputFaults
 
 ANSWERED, MISSED_BAR, BAD_INPUT, CANNOT_FIT = 0, 1, 2, 3
 INTERRUPTED = 130  # 128 + SIGINT, as shells count it
 
+ScenarioArgument = Annotated[str, typer.Argument(metavar="SCENARIO", help="A shipped scenario's name, or a TOML file.")]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override one scenario key, such as layout.ep=64; repeatable."),
@@ -29,6 +34,7 @@ TraceOption = Annotated[
 
 Resolve = Callable[[str], Any]  # the front door's late look-up, handed down as a command's context object
 
+_ANY_WIDTH = 10_000
 _PIPE_COLUMNS = 160  # nobody wraps a file or a pipe, and a table needs room
 
 
@@ -44,6 +50,20 @@ err = _console(sys.stderr, stderr=True)
 def print_json(document: Mapping[str, Any]) -> None:
     """Print one JSON document; numbers that are not finite become null."""
     out.print(json.dumps(finite(document), indent=1, ensure_ascii=False), markup=False)
+
+
+def print_rows(rows: pd.DataFrame, headings: Mapping[str, str]) -> None:
+    """Print the columns of `rows` named in `headings` (column to heading) as a table; cells are texts. In a pipe or a
+    file it takes the room it needs: nobody wraps it there."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column, heading in headings.items():
+        table.add_column(heading, no_wrap=column == "name" or not out.is_terminal)
+    for row in rows[list(headings)].itertuples(index=False):
+        table.add_row(*map(escape, row))
+    if out.is_terminal:
+        out.print(table)
+    else:
+        Console(file=out.file, highlight=False, width=_ANY_WIDTH).print(table, crop=False)
 
 
 def finite(value: object) -> object:

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from hw_profiles.schema import HardwareProfile
+from simulator.amounts import amounts_by_kind
 from simulator.answer import Answer, Assumption
 from simulator.balance import balance_metrics
 from simulator.critical_path import critical_path, shares
@@ -128,6 +129,8 @@ def _answer(scenario: Scenario, memory: MemoryUse, limit: float, *, fit: int, re
         critical_path_by_source=shares(path, "source"),
         timeline=run.timeline,
         critical_path=path,
+        amounts=amounts_by_kind(run, path),
+        expert_rows_LR=run.graph.expert_rows_LR,
     )
 
 

@@ -50,12 +50,14 @@ def device_times(timeline: pd.DataFrame) -> pd.DataFrame:
     comm_s is the union of communication intervals, exposed_comm_s the part of it in which no compute op runs.
     """
     start, end = timeline["start_s"].to_numpy(), timeline["end_s"].to_numpy()
-    kinds = timeline["kind"].to_numpy()
+    wait, n_alike = timeline["wait_s"].to_numpy(), timeline["n_alike"].to_numpy()
+    code, kinds = pd.factorize(timeline["kind"])  # numbers: words are slow to compare, device by device
+    communicating = np.isin(np.asarray(kinds), COMMUNICATION_KINDS)
     rows = []
     for device, at in timeline.groupby("device", observed=True).indices.items():
-        kind, waits = kinds[at], timeline["wait_s"].to_numpy()[at]
-        by_kind = {k: union(start[at][kind == k], end[at][kind == k]) for k in dict.fromkeys(kind)}
-        communicates = np.isin(kind, COMMUNICATION_KINDS)
+        kind = code[at]
+        by_kind = {str(kinds[k]): union(start[at][kind == k], end[at][kind == k]) for k in dict.fromkeys(kind)}
+        communicates = communicating[kind]
         comm = union(start[at][communicates], end[at][communicates])
         compute = union(start[at][~communicates], end[at][~communicates])
         exposed_by_kind = {
@@ -66,10 +68,10 @@ def device_times(timeline: pd.DataFrame) -> pd.DataFrame:
         rows.append(
             {
                 "device": device,
-                "n_alike": int(timeline["n_alike"].to_numpy()[at[0]]),
+                "n_alike": int(n_alike[at[0]]),
                 "comm_s": length_s(comm),
                 "exposed_comm_s": length_s(comm) - overlap_s(comm, compute),
-                "wait_s": float(waits.sum()),
+                "wait_s": float(wait[at].sum()),
                 **{f"busy_{k}_s": length_s(v) for k, v in by_kind.items()},
                 **exposed_by_kind,
             }

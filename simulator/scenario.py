@@ -19,6 +19,10 @@ from simulator.scenario_schema import Scenario
 _SHIPPED = Path(__file__).parent / "scenarios"
 
 
+class ShapeFaults(InputFaults):
+    """Keys that are none and values of the wrong type: wrong whatever stands beside them."""
+
+
 _ADAPTER = TypeAdapter(dict[str, Scenario], config=ConfigDict(extra="forbid", strict=True))
 
 
@@ -92,14 +96,14 @@ def parse_value(text: str) -> Any:  # noqa: ANN401 (TOML has any type)
 
 
 def build_scenario(tables: Mapping[str, Any]) -> Scenario:
-    """Return the checked scenario of these tables; InputFaults names every fault of a pass."""
+    """Return the checked scenario of these tables; InputFaults names every fault of a pass (ShapeFaults: the first)."""
     values = {**tables}
     routing = values.get("routing")
     if isinstance(routing, dict) and isinstance(routing.get("ffn_experts"), str):
         values["routing"] = {**routing, "ffn_experts": {"kind": routing["ffn_experts"]}}
     scenario, faults = validate_shape(_ADAPTER, values, _keys_of)
     if scenario is None:
-        raise InputFaults(faults)
+        raise ShapeFaults(faults)
     if faults := check_scenario(scenario):
         raise InputFaults(faults)
     return scenario

@@ -1,6 +1,8 @@
 """From a step of work to its op graph: `lower`."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
@@ -10,6 +12,7 @@ from workloads.loads import RoutedLoads, routed_loads
 from workloads.lowering.ends import draft_heads, embedding, lm_head, sampling
 from workloads.lowering.layers import lower_layers
 from workloads.lowering.view import View, classify, view
+from workloads.ops import FloatArray
 from workloads.schedules.build import Deps, GraphBuilder
 from workloads.schedules.table import SCHEDULES
 from workloads.step import StepSpec
@@ -24,7 +27,7 @@ def lower(step: StepSpec, schedule: str, *, reduce_ranks: bool = True) -> OpGrap
     plan = SCHEDULES[schedule]
     contexts_GS = draw_contexts(step, np.random.default_rng(step.seed))
     batches = rank_batches(step, contexts_GS, plan.n_parts)
-    loads = [routed_loads(step, batch.tokens_R, part) for part, batch in enumerate(batches)]
+    loads = [_loads(step, batch.tokens_R, part) for part, batch in enumerate(batches)]
     whole = rank_batches(step, contexts_GS, 1)[0]
     all_loads = _together(loads)
     classes = classify(step, [*batches, whole], loads, reduce_ranks=reduce_ranks)
@@ -33,6 +36,29 @@ def lower(step: StepSpec, schedule: str, *, reduce_ranks: bool = True) -> OpGrap
     build = GraphBuilder()
     _place(build, schedule, views, view(step, classes, whole, all_loads, ""))
     return OpGraph(ops=build.ops, rank_C=classes.rank_C, n_alike_C=classes.n_alike_C, expert_rows_LR=all_loads.rows_LR)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """What loads follow from: equal where `text` is, which spells the rest."""
+
+    text: str
+    step: StepSpec = field(compare=False)
+    tokens_R: FloatArray = field(compare=False)
+    part: int = field(compare=False)
+
+
+def _loads(step: StepSpec, tokens_R: FloatArray, part: int) -> RoutedLoads:
+    """The routed loads, remembered over the schedules that a comparison tries; files may change, so theirs are not."""
+    if step.routing.popularity.startswith(("counts:", "trace:")):
+        return routed_loads(step, tokens_R, part)
+    text = f"{step} {part} {tokens_R.tolist()}"
+    return _remembered(_Asked(text=text, step=step, tokens_R=tokens_R, part=part))
+
+
+@lru_cache(maxsize=16)
+def _remembered(asked: _Asked) -> RoutedLoads:
+    return routed_loads(asked.step, asked.tokens_R, asked.part)
 
 
 def _together(loads: Sequence[RoutedLoads]) -> RoutedLoads:

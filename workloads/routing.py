@@ -7,6 +7,7 @@ polynomials and are exact; joint counts (does a token touch a group of ranks at 
 N routed experts, K top-k, T tokens, F origins, G groups of experts.
 """
 
+from functools import lru_cache
 from math import comb, exp, lgamma
 
 import numpy as np
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 from workloads.batch import FfnExperts, ZeroPolicy
 from workloads.model import MoeSpec
 from workloads.ops import FloatArray, IntArray
+
+_REMEMBERED = 512  # laws of as many layers as a sweep of layouts comes back to; 4 kB each
 
 
 def power_law(n_experts: int, alpha: float, largest: float, rng: np.random.Generator) -> FloatArray:
@@ -92,6 +95,12 @@ def inclusion_probabilities(popularity_N: FloatArray, pmf_K: FloatArray) -> Floa
     if np.ptp(popularity_N) == 0.0:
         mean = float(np.dot(np.arange(len(pmf_K)), pmf_K))
         return np.full(len(popularity_N), mean / len(popularity_N))
+    return _uneven_inclusion(popularity_N.tobytes(), pmf_K.tobytes()).copy()
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _uneven_inclusion(popularity: bytes, pmf: bytes) -> FloatArray:
+    popularity_N, pmf_K = np.frombuffer(popularity), np.frombuffer(pmf)
     weights_N, order = popularity_N * len(popularity_N), len(pmf_K) - 1
     all_K, possible_K = symmetric_polynomials(weights_N, order), _possible(pmf_K)
     without_NK = _outside_polynomials(weights_N[:, None], order)
@@ -108,6 +117,13 @@ def touch_probabilities(popularity_N: FloatArray, pmf_K: FloatArray, group_N: In
 
     1 - e_k(outside)/e_k(all), mixed over k: the joint count that deduplicated all-to-alls need.
     """
+    groups = np.asarray(group_N, dtype=np.int64).tobytes()
+    return _touched_groups(popularity_N.tobytes(), pmf_K.tobytes(), groups, n_groups).copy()
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _touched_groups(popularity: bytes, pmf: bytes, groups: bytes, n_groups: int) -> FloatArray:
+    popularity_N, pmf_K, group_N = np.frombuffer(popularity), np.frombuffer(pmf), np.frombuffer(groups, dtype=np.int64)
     weights_N, order = popularity_N * len(popularity_N), len(pmf_K) - 1
     weights_GX = np.zeros((n_groups, int(np.bincount(group_N, minlength=n_groups).max())))
     for g in range(n_groups):

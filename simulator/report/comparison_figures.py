@@ -13,7 +13,9 @@ from simulator.report.words import number_in
 
 _MS_PER_S = 1e3
 _LEGEND_GAP_PX = 110
+_LEGEND_ROW_PX = 20  # where names are so long that each has a row
 _POINT_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#A23B2A", "#3B4A8C", "#7A8C99")
+_QUIET = "rgba(128,138,148,0.5)"
 
 
 def comparison_figure(answers: Sequence[Answer]) -> go.Figure:
@@ -56,20 +58,34 @@ def _end_label(answer: Answer) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def rates_figure(answers: Sequence[Answer]) -> go.Figure:
-    """Throughput against speed for one user: tokens/s/GPU over tokens/s/user, one point per answer that has both."""
-    points = [
+def rates_figure(answers: Sequence[Answer], others: Sequence[Answer] = ()) -> go.Figure:
+    """Throughput against speed for one user: tokens/s/GPU over tokens/s/user, one point per answer that has both;
+    `others` in grey, without a legend of their own."""
+    traces = [_point(position, *point) for position, point in enumerate(_rates(answers))]
+    if others:
+        traces.insert(0, _cloud(_rates(others)))
+    drawn = figure(traces, height=360 + _LEGEND_ROW_PX * len(traces))
+    drawn.update_xaxes(title={"text": "tokens/s/user", "standoff": 8})
+    drawn.update_yaxes(title={"text": "tokens/s/GPU", "standoff": 8}, tickformat=",d")
+    drawn.update_layout(legend={"y": -70 / drawn.layout.height, "yanchor": "top"})
+    return drawn
+
+
+def _rates(answers: Sequence[Answer]) -> list[tuple[str, float, float]]:
+    return [
         (answer.name, per_user, per_gpu)
         for answer in answers
         if (per_user := number_in(answer.metrics, "tokens_per_s_per_user")) is not None
         and (per_gpu := number_in(answer.metrics, "tokens_per_s_per_gpu")) is not None
     ]
-    traces = [_point(position, *point) for position, point in enumerate(points)]
-    drawn = figure(traces, height=400)
-    drawn.update_xaxes(title={"text": "tokens/s/user", "standoff": 8})
-    drawn.update_yaxes(title={"text": "tokens/s/GPU", "standoff": 8}, tickformat=",d")
-    drawn.update_layout(legend={"y": -0.22, "yanchor": "top"})
-    return drawn
+
+
+def _cloud(points: Sequence[tuple[str, float, float]]) -> go.Scatter:
+    return go.Scatter(
+        name=f"{len(points)} others", x=[x for _, x, _ in points], y=[y for _, _, y in points], mode="markers",
+        text=[plain(name) for name, _, _ in points], marker={"color": _QUIET, "size": 8},
+        hovertemplate="<b>%{text}</b><br>%{x:,.1f} tokens/s/user<br>%{y:,.0f} tokens/s/GPU<extra></extra>",
+    )  # fmt: skip
 
 
 def _point(position: int, name: str, per_user: float, per_gpu: float) -> go.Scatter:

@@ -1,27 +1,50 @@
-"""Several answers compared in plain sentences: how much, and which kinds of op make the difference."""
+"""Several answers compared in plain sentences: which is best, against the others how much, and which amounts do it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 
 from simulator.answer import Answer
-from simulator.report.formats import money_text, number_text, share_text, signed, time_text
+from simulator.differences import Cause, Part, best_first, difference_parts, distinct, equal_times
+from simulator.report.formats import bytes_text, flops_text, number_text, share_text, signed, time_text
 from simulator.report.kinds import style_of
 from simulator.report.words import listed, number_in
 
 _NEGLIGIBLE_SHARE = 0.005
 """Differences below half a per cent of the step are not causes worth a name."""
-_N_CAUSES = 4
+_N_PARTS = 4
+MOST_NAMED = 5  # answers that the sentences set against the best one, or say why they cannot run; the table has all
 
 
-def comparison_sentences(answers: Sequence[Answer]) -> list[str]:
-    """The best first, then every other feasible answer against the first one, then what does not fit and why."""
-    feasible = [answer for answer in answers if answer.feasible]
+def comparison_sentences(answers: Sequence[Answer], base: Answer | None = None) -> list[str]:
+    """The best first, then against it the next ones and `base`, the scenario before anything was varied; then what
+    cannot run and why."""
+    ordered = best_first(answers)
+    feasible = [answer for answer in ordered if answer.feasible]
+    refused = ordered[len(feasible) :]
     sentences = [*_best(feasible)]
-    for answer in feasible[1:]:
-        sentences.extend(_difference(feasible[0], answer))
-    sentences.extend(
-        f"{answer.name} cannot run: {answer.reason.rstrip('.')}." for answer in answers if not answer.feasible
-    )
-    return sentences
+    sentences.extend(difference_sentence(feasible[0], other) for other in islice(distinct(feasible), 1, MOST_NAMED + 1))
+    sentences.extend(_against_base(feasible, base) if base is not None and base.feasible else [])
+    return [*sentences, *_refusals(refused)]
+
+
+def _against_base(feasible: Sequence[Answer], base: Answer) -> Iterator[str]:
+    like = next((answer for answer in feasible if equal_times(answer, base)), None)
+    if like is not None:
+        yield f"{base.name.capitalize()} is like {like.name}."
+    elif feasible:
+        yield difference_sentence(feasible[0], base)
+
+
+def _refusals(refused: Sequence[Answer]) -> Iterator[str]:
+    """Each reason once, with the first that it stops."""
+    stopped: dict[str, list[str]] = {}
+    for answer in refused:
+        stopped.setdefault(answer.reason, []).append(answer.name)
+    for reason, (first, *others) in islice(stopped.items(), MOST_NAMED):
+        more = f" and {len(others)} more" if others else ""
+        yield f"{first}{more} cannot run: {reason.rstrip('.')}."
+    if len(stopped) > MOST_NAMED:
+        yield f"{sum(len(names) for names in list(stopped.values())[MOST_NAMED:])} more cannot run for other reasons."
 
 
 def _best(feasible: Sequence[Answer]) -> Iterator[str]:
@@ -29,13 +52,18 @@ def _best(feasible: Sequence[Answer]) -> Iterator[str]:
         return
     metric, word = _shared_latency(feasible)
     fastest = min(feasible, key=lambda answer: float(answer.metrics[metric]))
+    fastest = feasible[0] if equal_times(fastest, feasible[0]) else fastest
+    busiest = feasible[0]
+    rate = f"{number_text(busiest.metrics['tokens_per_s_per_gpu'])} tokens/s/GPU"
     sentence = f"{fastest.name} is fastest ({word} {time_text(fastest.metrics[metric])})"
-    rates = [number_in(answer.metrics, "tokens_per_s_per_gpu") for answer in feasible]
-    if None not in rates:
-        busiest = max(feasible, key=lambda answer: float(answer.metrics["tokens_per_s_per_gpu"]))
-        rate = f"{number_text(busiest.metrics['tokens_per_s_per_gpu'])} tokens/s/GPU"
-        sentence += f" and yields most ({rate})" if busiest is fastest else f"; {busiest.name} yields most ({rate})"
-    yield sentence + "."
+    yield sentence + (
+        f" and yields most ({rate})." if busiest is fastest else f"; {busiest.name} yields most ({rate})."
+    )
+    equal = [answer.name for answer in feasible[1:] if equal_times(busiest, answer)]
+    if equal:
+        more = f" and {len(equal) - MOST_NAMED} more" if len(equal) > MOST_NAMED else ""
+        names = ", ".join(equal[:MOST_NAMED]) if more else listed(equal)
+        yield f"The same as {busiest.name} in every time: {names}{more}."
 
 
 def _shared_latency(answers: Sequence[Answer]) -> tuple[str, str]:
@@ -45,52 +73,51 @@ def _shared_latency(answers: Sequence[Answer]) -> tuple[str, str]:
     return "step_s", "step"
 
 
-def _difference(base: Answer, other: Answer) -> Iterator[str]:
-    metric, word = _shared_latency([base, other])
-    before_s, after_s = float(base.metrics[metric]), float(other.metrics[metric])
-    per = "token" if metric == "tpot_s" else "step"
-    spans = f"{word} {time_text(after_s)} against {time_text(before_s)}"
-    first = f"{other.name}: {_verdict(before_s, after_s, per)} {base.name}, {spans}."
-    yield " ".join([first, *_causes(base, other), *_exposure(base, other), *_price(base, other)])
+def difference_sentence(best: Answer, other: Answer) -> str:
+    """How `best` differs from `other`: rate and step, then the parts of the step's difference with their causes."""
+    before_s, after_s = float(other.metrics["step_s"]), float(best.metrics["step_s"])
+    rates = [float(answer.metrics["tokens_per_s_per_gpu"]) for answer in (other, best)]
+    yielded = f"{signed(share_text, rates[1] / rates[0] - 1)} tokens/s/GPU"
+    step = f"a step takes {time_text(after_s)} instead of {time_text(before_s)}"
+    return " ".join([f"{best.name} against {other.name}: {yielded}; {step}.", *_parts(best, other)])
 
 
-def _verdict(before_s: float, after_s: float, per: str) -> str:
-    if after_s == before_s:
-        return f"the same time per {per} as"
-    change = share_text(abs(after_s / before_s - 1))
-    return f"{change} {'less' if after_s < before_s else 'more'} time per {per} than"
-
-
-def _causes(base: Answer, other: Answer) -> Iterator[str]:
-    changes = critical_path_changes(base, other)
-    floor_s = _NEGLIGIBLE_SHARE * float(base.metrics["step_s"])
-    causes = [kind for kind in sorted(changes, key=lambda kind: -abs(changes[kind])) if abs(changes[kind]) >= floor_s]
-    if not causes:
+def _parts(best: Answer, other: Answer) -> Iterator[str]:
+    parts = difference_parts(other, best)
+    floor_s = _NEGLIGIBLE_SHARE * float(other.metrics["step_s"])
+    named = [part for part in parts if abs(part.change_s) >= floor_s][:_N_PARTS]
+    if not named:
         yield "No kind of op changes its part of the critical path."
         return
-    parts = [f"{style_of(kind).label} {signed(time_text, changes[kind])}" for kind in causes[:_N_CAUSES]]
-    yield f"On the critical path: {listed(parts)}."
+    for verb, sign in (("It wins", -1.0), ("It loses", 1.0)):
+        same = [part for part in named if part.change_s * sign > 0]
+        if same:
+            yield f"{verb} {'; '.join(_part(part) for part in same)}."
+    rest_s = sum(part.change_s for part in parts) - sum(part.change_s for part in named)
+    if abs(rest_s) >= floor_s:
+        yield f"All else: {signed(time_text, rest_s)}."
 
 
-def critical_path_changes(base: Answer, other: Answer) -> dict[str, float]:
-    """By kind, how much longer it is on the critical path of `other` than on that of `base` [s]."""
-    before = {str(row["kind"]): float(row["critical_s"]) for row in base.kinds}
-    after = {str(row["kind"]): float(row["critical_s"]) for row in other.kinds}
-    return {kind: after.get(kind, 0.0) - before.get(kind, 0.0) for kind in dict.fromkeys([*before, *after])}
+def _part(part: Part) -> str:
+    causes = [_CAUSE[cause.name](cause, part.kind) for cause in part.causes]
+    text = f"{time_text(abs(part.change_s))} on {style_of(part.kind).label}"
+    return f"{text} ({', '.join(causes)})" if causes else text
 
 
-def _exposure(base: Answer, other: Answer) -> Iterator[str]:
-    before_s, after_s = number_in(base.metrics, "exposed_comm_s"), number_in(other.metrics, "exposed_comm_s")
-    if before_s is None or after_s is None:
-        return
-    verb = "falls" if after_s < before_s else "rises" if after_s > before_s else "stays"
-    span = f"at {time_text(after_s)}" if after_s == before_s else f"from {time_text(before_s)} to {time_text(after_s)}"
-    yield f"Exposed communication {verb} {span} per step."
+def _read(cause: Cause, kind: str) -> str:
+    what = "weights and cache" if kind == "attention" else "weights"
+    return f"the busiest rank reads {bytes_text(cause.after)} of {what} instead of {bytes_text(cause.before)}"
 
 
-def _price(base: Answer, other: Answer) -> Iterator[str]:
-    for metric in ("usd_per_million_output_tokens", "usd_per_million_input_tokens"):
-        before, after = number_in(base.metrics, metric), number_in(other.metrics, metric)
-        if before and after is not None:
-            change = signed(share_text, after / before - 1)
-            yield f"A million tokens cost {money_text(after)} against {money_text(before)} ({change})."
+_CAUSE: Mapping[str, Callable[[Cause, str], str]] = {
+    "weights": _read,
+    "work": lambda c, _: f"the busiest rank computes {flops_text(c.after)} instead of {flops_text(c.before)}",
+    "crossing": lambda c, _: (
+        f"the busiest rank moves {bytes_text(c.after)} over links instead of " + bytes_text(c.before)
+    ),
+    "remote_share": lambda c, _: f"{c.after * 100:.1f} % of its bytes cross nodes instead of {c.before * 100:.1f} %",
+    "kernels": lambda c, _: f"{c.after:,.0f} kernels instead of {c.before:,.0f}",
+    "hidden": lambda c, _: f"{time_text(c.after)} of it hidden behind other work instead of {time_text(c.before)}",
+    "queued": lambda c, _: f"{time_text(c.after)} of it before it may start instead of {time_text(c.before)}",
+    "pace": lambda c, _: f"the same amounts take {time_text(c.after)} instead of {time_text(c.before)}",
+}

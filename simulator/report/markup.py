@@ -25,8 +25,9 @@ def section(title: str, *parts: str, anchor: str = "", level: int = 2) -> str:
     return f"<section{identity}><h{level}>{escape(title)}</h{level}>{body}</section>" if body else ""
 
 
-def table(rows: pd.DataFrame, headings: Mapping[str, str], *, numeric: Iterable[str] = ()) -> str:
-    """The columns of `rows` named in `headings` (column to heading), in that order; `numeric` ones align right."""
+def table(rows: pd.DataFrame, headings: Mapping[str, str], *, numeric: Iterable[str] = (), css_class: str = "") -> str:
+    """The columns of `rows` named in `headings` (column to heading), in that order; `numeric` ones align right.
+    `css_class`: of the frame around it, beside "table"."""
     if rows.empty:
         return ""
     right = set(numeric)
@@ -38,7 +39,8 @@ def table(rows: pd.DataFrame, headings: Mapping[str, str], *, numeric: Iterable[
         + "</tr>"
         for row in rows[list(headings)].itertuples(index=False)
     )
-    return f'<div class="table"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    frame = _class(f"table {css_class}".rstrip())
+    return f"<div{frame}><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
 def tiles(figures: Iterable[tuple[str, str]]) -> str:

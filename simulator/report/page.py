@@ -5,18 +5,16 @@ from html import escape
 from pathlib import Path
 
 from simulator.answer import Answer
-from simulator.report.comparison_figures import comparison_figure, rates_figure
-from simulator.report.comparison_words import comparison_sentences
+from simulator.differences import best_first, distinct
+from simulator.report.comparison_section import MOST_DRAWN, comparison_section
 from simulator.report.document import write_document
 from simulator.report.figures import breakdown_figure, memory_figure, sources_figure
 from simulator.report.formats import quantity_text
 from simulator.report.markup import bullets, paragraph, plot, section, table, tiles
 from simulator.report.tables import (
     assumptions_table,
-    comparison_table,
     kinds_table,
     metrics_table,
-    scenario_differences,
     scenario_table,
 )
 from simulator.report.timeline_figure import timeline_figure
@@ -38,19 +36,25 @@ _BREAKDOWN_CAPTION = (
 )
 
 
-def write_page(answers: Sequence[Answer], path: str | Path, *, title: str) -> None:
+MOST_DETAILED = 4
+
+
+def write_page(answers: Sequence[Answer], path: str | Path, *, title: str, base: Answer | None = None) -> None:
     """Write the report on `answers` to `path` as one self-contained HTML file.
 
     One answer: words, key figures, timeline, breakdown, memory, assumptions, scenario. Several: first what tells them
-    apart, then each. Raises OSError where `path` cannot be written; the file appears whole or not at all.
+    apart (`base`: the scenario before anything was varied), then each; of more than MOST_DRAWN only the best ones, the
+    table has all. Raises OSError where `path` cannot be written; the file appears whole or not at all.
     """
-    write_document(path, title=title, parts=_body(answers))
+    write_document(path, title=title, parts=_body(answers, base))
 
 
-def _body(answers: Sequence[Answer]) -> list[str]:
+def _body(answers: Sequence[Answer], base: Answer | None) -> list[str]:
     if len(answers) == 1:
         return [_subject(answers[0]), *_opening(answers[0]), *_parts(answers[0], level=2)]
-    return [_links(answers), _comparison(answers), *(_answer_section(n, answer) for n, answer in enumerate(answers))]
+    told = answers if len(answers) <= MOST_DRAWN else distinct(best_first(answers))[:MOST_DETAILED]
+    sections = [_answer_section(position, answer) for position, answer in enumerate(told)]
+    return [_links(told), comparison_section(answers, base), *sections]
 
 
 def _subject(answer: Answer) -> str:
@@ -132,23 +136,3 @@ def _foundation(answer: Answer) -> Iterator[str]:
         yield plot(sources_figure(answer), caption="The critical path by the source of its costs, the surest first.")
     headings = {"name": "assumption", "value": "value", "source": "source", "reference": "reference"}
     yield table(assumptions_table(answer), headings, numeric=("value",))
-
-
-def _comparison(answers: Sequence[Answer]) -> str:
-    said = comparison_sentences(answers)
-    names = {answer.name: answer.name for answer in answers}
-    measured = comparison_table(answers)
-    parts = [paragraph(said[0], "headline"), bullets(said[1:])] if said else []
-    if any(answer.feasible for answer in answers):
-        parts.append(plot(comparison_figure(answers), caption="What the length of each step consists of."))
-        parts.append(_rates(answers))
-    parts.append(table(scenario_differences(answers), {"key": "what differs", **names}))
-    shown = {name: name for name in measured.columns if name != "metric"}
-    parts.append(table(measured, {"metric": "metric", **shown}, numeric=tuple(shown)))
-    return section("Comparison", *parts, anchor="comparison")
-
-
-def _rates(answers: Sequence[Answer]) -> str:
-    if all(number_in(answer.metrics, "tokens_per_s_per_user") is None for answer in answers):
-        return ""
-    return plot(rates_figure(answers), caption="Throughput against speed for one user: up and to the right is better.")

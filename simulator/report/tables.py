@@ -48,18 +48,6 @@ def _metric_row(name: str, item: str, value: object, answer: Answer) -> dict[str
     }
 
 
-def comparison_table(answers: Sequence[Answer]) -> pd.DataFrame:
-    """One row per metric label, one column of display texts per answer, in the answers' order."""
-    texts: dict[str, dict[str, str]] = {}
-    for answer in answers:
-        rows = metrics_table(answer)
-        if len(rows):
-            texts[answer.name] = dict(zip(rows["label"], rows["text"], strict=True))
-    labels = list(dict.fromkeys(label for column in texts.values() for label in column))
-    columns = {name: [column.get(label, ABSENT) for label in labels] for name, column in texts.items()}
-    return pd.DataFrame({"metric": labels} | columns)
-
-
 def kinds_table(answer: Answer) -> pd.DataFrame:
     """One row per op kind (KIND_COLUMNS) with times as display texts, means over devices."""
     by_kind = {str(row["kind"]): row for row in answer.kinds}

@@ -91,7 +91,25 @@ def test_compare_in_words_gives_the_reason_of_what_does_not_fit(longsim):
     said = longsim("compare", "longcat-flash-decode-h800x128", "--vary", "batch.sequences_per_gpu=96,400")
     assert said.code == 0
     assert "does not fit" in said.out
-    assert "batch.sequences_per_gpu=400 cannot run: needs " in said.out
+    assert "sequences_per_gpu=400 cannot run: needs " in said.out
+
+
+def test_compare_puts_the_best_first_and_explains_it_against_the_scenario(longsim, scenario_file, tmp_path):
+    report = tmp_path / "r.html"
+    said = longsim("compare", scenario_file(), "--vary", "run.launch=eager,graph", "--report", report)
+    assert (said.code, said.err) == (0, f"report: {report}\n")
+    rows = [line for line in said.out.splitlines() if "launch=" in line]
+    assert rows[0].split()[:2] == ["★", "launch=graph"]
+    assert rows[1].split()[0] == "launch=eager"
+    assert "launch=graph against launch=eager: +" in said.out
+    assert "The scenario itself is like launch=graph." in said.out
+    assert "★ launch=graph" in report.read_text(encoding="utf-8")
+
+
+def test_a_layout_that_does_not_divide_is_a_row_with_its_reason(longsim, scenario_file):
+    rows = longsim("compare", scenario_file(), "--vary", "layout.ep=8,3", "--json").document["rows"]
+    assert [row["feasible"] for row in rows] == [True, False]
+    assert rows[1]["reason"].startswith("layout.ep: got 3; allowed 1, 2, 4, 8;")
 
 
 def test_lists_name_everything(longsim):

@@ -78,6 +78,22 @@ def test_a_key_varied_twice_is_explained(longsim, scenario_file):
     check(said, "--vary: got 'layout.ep' twice")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        (["--vary", "layout.epp=1,8"], "layout.epp: got 'epp'"),
+        (["--vary", "layout.ep=8,many"], "layout.ep: got 'many'"),
+        (["--vary", "schedule=sequential,sqeuential"], "schedule: got 'sqeuential'"),
+        (["--vary", "layout.ep=1,8", "--set", "layout.ep=4"], "--vary: got 'layout.ep', which --set sets too"),
+        (["--vary", "seed=" + ",".join(map(str, range(1001)))], "--vary: got 1,001 combinations"),
+    ],
+)
+def test_a_comparison_that_makes_no_sense_is_one_line(longsim, scenario_file, arguments, fault):
+    said = longsim("compare", scenario_file(), *arguments)
+    check(said, fault)
+    assert len(said.faults) == 1
+
+
 def test_an_unknown_suite_names_the_nearest(longsim):
     check(longsim("validate", "teory"), "suite: got 'teory'", "did you mean 'theory'?")
 

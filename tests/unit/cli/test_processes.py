@@ -1,5 +1,6 @@
 """What only a process of its own can show: what it loads, how it ends when interrupted, what it needs."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -92,6 +93,21 @@ def test_ctrl_c_leaves_no_file_and_no_traceback(environment, tmp_path, pause_s):
     assert first.startswith("simulating sequential")
     assert "Traceback" not in rest
     assert (code, rest.splitlines()[-1]) == (130, "interrupted; no file was left half-written")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_ends_a_comparison_and_its_processes(environment, tmp_path):
+    """The signal goes to the whole group, as from a terminal; processes of the comparison must not complain of it."""
+    report = tmp_path / "r.html"
+    seeds = ",".join(map(str, range(40)))
+    command = [sys.executable, "-m", "longsim", "compare", "longcat-flash-decode-h800x128", "--set",
+               "routing.draw=sample", "--vary", f"seed={seeds}", "--report", str(report)]  # fmt: skip
+    comparison = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True,
+                                  stdout=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
+    time.sleep(3.0)  # long enough to be at work, a tenth of what the work takes
+    os.killpg(comparison.pid, signal.SIGINT)
+    _, said = comparison.communicate(timeout=60)
+    assert (comparison.returncode, said) == (130, "interrupted; no file was left half-written\n")
     assert list(tmp_path.iterdir()) == []
 
 

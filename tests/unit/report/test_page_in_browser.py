@@ -64,9 +64,9 @@ def test_every_plot_of_one_answer_is_drawn(one):
 
 def test_several_answers_are_drawn_with_their_comparison(several):
     page = rendered(several)
-    # two of the comparison, four for each answer that fits, the memory of the one that does not
-    assert n_drawn(page) == page.count("<figure>") == 2 + 2 * 4 + 1
-    assert "sbo: the same time per token as sequential" in page
+    # three of the comparison, four for each answer that fits, the memory of the one that does not
+    assert n_drawn(page) == page.count("<figure>") == 3 + 2 * 4 + 1
+    assert "The same as sequential in every time: sbo." in page
 
 
 def test_the_browser_has_nothing_to_complain_about(one, several):

@@ -1,6 +1,5 @@
 from simulator.report.tables import (
     assumptions_table,
-    comparison_table,
     kinds_table,
     metrics_table,
     scenario_differences,
@@ -26,12 +25,6 @@ def test_an_unknown_metric_is_read_by_its_suffix(make_answer):
     rows = metrics_table(make_answer(metrics={"ttft_s": 0.25, "queue_length": 3}))
     assert rows["label"].tolist() == ["ttft s", "queue length"]
     assert rows["text"].tolist() == ["250 ms", "3"]
-
-
-def test_a_comparison_has_a_column_per_answer_and_a_dash_for_what_one_lacks(make_answer, infeasible):
-    answers = [make_answer("a", metrics={"step_s": 1e-3, "tpot_s": 1e-3}), make_answer("b", metrics={"step_s": 2e-3})]
-    rows = comparison_table([*answers, infeasible])
-    assert rows.to_dict("list") == {"metric": ["step", "TPOT"], "a": ["1 ms", "1 ms"], "b": ["2 ms", "–"]}
 
 
 def test_kinds_come_compute_first_then_communication(make_answer):

@@ -1,6 +1,8 @@
 from dataclasses import replace
 
-from simulator.report.comparison_words import comparison_sentences, critical_path_changes
+from simulator.amounts import KindAmounts
+from simulator.differences import critical_path_changes
+from simulator.report.comparison_words import comparison_sentences
 from simulator.report.words import confidence_line, headline, sentences
 
 METRICS = {
@@ -75,26 +77,41 @@ def kinds(**critical_s):
     ]
 
 
-def test_a_comparison_names_the_kinds_that_make_the_difference(make_answer, infeasible):
-    slow = make_answer("sequential", metrics=METRICS, kinds=kinds(dispatch=8e-3, combine=9e-3, experts=3e-3))
-    better = {"step_s": 41.18e-3, "tpot_s": 22.88e-3, "exposed_comm_s": 1e-3, "tokens_per_s_per_gpu": 4196.0,
-              "usd_per_million_output_tokens": 0.1174}  # fmt: skip
-    fast = make_answer("sbo", metrics=METRICS | better, kinds=kinds(dispatch=2e-3, combine=4e-3, experts=3.7e-3))
+def amounts(kind, **changes):
+    return KindAmounts(**{"kind": kind, "n_kernels": 28, "flops_max": 0.0, "hbm_bytes_max": 0.0} | changes)
+
+
+def test_a_comparison_names_the_kinds_that_make_the_difference_and_the_amounts_behind_them(make_answer, infeasible):
+    slow = make_answer(
+        "EP32", metrics=METRICS, kinds=kinds(dispatch=8e-3, combine=40.28e-3, experts=3.2e-3),
+        amounts=[amounts("experts", hbm_bytes_max=45e9), amounts("dispatch", sent_bytes={"nic": 3.0, "nvlink": 1.0}),
+                 amounts("combine", hidden_s=0.0)],
+    )  # fmt: skip
+    better = {"step_s": 41.48e-3, "tpot_s": 22.88e-3, "exposed_comm_s": 1e-3, "tokens_per_s_per_gpu": 4731.0}
+    fast = make_answer(
+        "EP128", metrics=METRICS | better, kinds=kinds(dispatch=9e-3, combine=30.28e-3, experts=2.2e-3),
+        amounts=[amounts("experts", hbm_bytes_max=22e9), amounts("dispatch", sent_bytes={"nic": 7.0, "nvlink": 1.0}),
+                 amounts("combine", hidden_s=10e-3)],
+    )  # fmt: skip
     assert comparison_sentences([slow, fast, replace(infeasible, name="160 sequences")]) == [
-        "sbo is fastest (TPOT 22.9 ms) and yields most (4,196 tokens/s/GPU).",
-        "sbo: 20 % less time per token than sequential, TPOT 22.9 ms against 28.6 ms. "
-        "On the critical path: dispatch −6 ms, combine −5 ms and experts +700 µs. "
-        "Exposed communication falls from 5.2 ms to 1 ms per step. "
-        "A million tokens cost $0.117 against $0.147 (−20 %).",
+        "EP128 is fastest (TPOT 22.9 ms) and yields most (4,731 tokens/s/GPU).",
+        "EP128 against EP32: +25 % tokens/s/GPU; a step takes 41.5 ms instead of 51.5 ms. "
+        "It wins 10 ms on combine (10 ms of it hidden behind other work instead of 0 s); "
+        "1 ms on experts (the busiest rank reads 22 GB of weights instead of 45 GB). "
+        "It loses 1 ms on dispatch (87.5 % of its bytes cross nodes instead of 75.0 %).",
         "160 sequences cannot run: 81.2 GB do not fit the 72 GB a device may use.",
     ]
 
 
-def test_equal_answers_are_not_told_apart(make_answer):
-    said = comparison_sentences([make_answer("a"), make_answer("b")])
-    assert said[1].startswith("b: the same time per token as a, ")
-    assert "No kind of op changes its part of the critical path." in said[1]
-    assert "Exposed communication stays at 3.9 ms per step." in said[1]
+def test_equal_answers_are_named_as_equal_and_told_apart_no_further(make_answer):
+    assert comparison_sentences([make_answer("a"), make_answer("b")], make_answer("the scenario itself"))[1:] == [
+        "The same as a in every time: b.", "The scenario itself is like a.",
+    ]  # fmt: skip
+
+
+def test_what_one_reason_stops_is_said_once(infeasible):
+    stopped = [replace(infeasible, name=name) for name in "abc"]
+    assert comparison_sentences(stopped) == ["a and 2 more cannot run: 81.2 GB do not fit the 72 GB a device may use."]
 
 
 def test_a_kind_that_one_answer_lacks_counts_in_full(make_answer):
