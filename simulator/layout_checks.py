@@ -42,6 +42,25 @@ def check_for_what_is_not_modelled(layout: Layout) -> Iterable[Fault]:
             )
 
 
+def check_for_all_to_all_that_does_not_fit(scenario: Scenario, profile: HardwareProfile) -> Iterable[Fault]:
+    """One-sided writes between nodes; two stages of which one has nowhere to go; ops of our own layers by another."""
+    chosen, ep, node = scenario.run.all_to_all, scenario.layout.ep, profile.node.n_devices
+    within, field = min(node, scenario.n_gpus), "run.all_to_all"
+    if chosen == "one_sided" and (ep > within or profile.node.kind != "nvlink"):
+        yield Fault(field=field, got=f"'one_sided' with ep={ep}", remedy="shrink the EP group or choose another",
+                    allowed=f"groups of one NVLink domain ({profile.name}: {node}, {profile.node.kind})")  # fmt: skip
+    if chosen == "hierarchical" and ep <= within:
+        yield Fault(field=field, got=f"'hierarchical' with ep={ep}", allowed=f"EP groups of several nodes of {node}",
+                    remedy="choose normal or pairwise inside a node")  # fmt: skip
+    crowded = ", ".join(shared.border.name for shared in scenario.shared_borders)
+    if chosen in {"all_gather", "one_sided"} and ep > 1 and crowded:
+        yield Fault(field=field, got=f"{chosen!r} over shared links ({crowded})", remedy="choose another algorithm",
+                    allowed="fabrics whose shared links never bind, for this algorithm")  # fmt: skip
+    if scenario.run.backend == "torch" and chosen not in {"auto", "low_latency", "normal"}:
+        yield Fault(field=field, got=repr(chosen), allowed="auto with the backend 'torch'",
+                    remedy="its layers have an all-to-all of their own: leave it out")  # fmt: skip
+
+
 def check_for_small_buffers(scenario: Scenario) -> Iterable[Fault]:
     """Buffers of the low-latency kernels that this batch would overrun."""
     tokens = scenario.batch.sequences_per_gpu * (1 + scenario.mtp.n_draft)

@@ -7,6 +7,7 @@ from hw_profiles.faults import Fault, InputFaults, unknown_word
 from hw_profiles.schema import HardwareProfile
 from simulator.backend_checks import check_for_what_the_layers_cannot_run
 from simulator.layout_checks import (
+    check_for_all_to_all_that_does_not_fit,
     check_for_layout_that_does_not_divide,
     check_for_small_buffers,
     check_for_what_is_not_modelled,
@@ -58,6 +59,7 @@ def check_scenario(scenario: Scenario) -> list[Fault]:
     if model and profile and not any(f.field == "n_gpus" for f in faults):
         faults += check_for_layout_that_does_not_divide(scenario, model, profile)
         faults += check_for_missing_precision(scenario, profile)
+        faults += check_for_all_to_all_that_does_not_fit(scenario, profile)
         faults += check_for_impossible_placement(scenario, model, profile)
     return faults
 

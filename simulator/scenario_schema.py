@@ -19,25 +19,27 @@ from workloads.hf_config import CONFIG_FILE, model_from_config
 from workloads.layout import Layout
 from workloads.model import ModelSpec
 from workloads.schedules.table import SCHEDULES
-from workloads.step import Part, StepSpec
+from workloads.step import AllToAll, Part, StepSpec
 from workloads.zoo import ZOO
+
+HOLDS_SMS: tuple[AllToAll, ...] = ("normal", "pairwise", "hierarchical", "one_sided")
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """How the step is executed and counted. `launch`: kernels replayed from a graph or launched one by one;
     `contention`: whether ops slow one another; `parts` of the step that count; `all_to_all`: kernel family ("auto":
-    low_latency in decode, normal in prefill); `compute_sms`: SMs that compute kernels take at most (0: all, less those
-    that an overlapped normal all-to-all holds); `costs`: "fitted" prices kernels by the machine's fitted curves where
-    it has them, "roofline" by datasheet and named efficiencies throughout; `interference`: all-to-alls that lose pace
-    beside compute by the machine's fitted shares: "normal" kernels, where that was measured, "all", or "off";
-    `backend`: whose kernels to take where the machine has several; "torch" runs the project's PyTorch layers op by op,
-    by the curves of a machine that was measured with them."""
+    low_latency in decode, normal in prefill) or another algorithm of the expert all-to-all; `compute_sms`: SMs that
+    compute kernels take at most (0: all, less those that an overlapped all-to-all of HOLDS_SMS holds); `costs`:
+    "fitted" prices kernels by the machine's fitted curves where it has them, "roofline" by datasheet and named
+    efficiencies throughout; `interference`: all-to-alls that lose pace beside compute by the machine's fitted shares:
+    "normal" kernels, where that was measured, "all", or "off"; `backend`: whose kernels to take where the machine has
+    several; "torch" runs the project's PyTorch layers op by op, by the curves of a machine measured with them."""
 
     launch: Literal["graph", "eager"] = "graph"
     contention: bool = True
     parts: Sequence[Part] = ("layers", "lm_head", "mtp", "sampling")
-    all_to_all: Literal["auto", "low_latency", "normal"] = "auto"
+    all_to_all: Literal["auto"] | AllToAll = "auto"
     compute_sms: int = 0
     costs: Literal["fitted", "roofline"] = "fitted"
     interference: Literal["normal", "all", "off"] = "normal"
@@ -86,7 +88,7 @@ class Scenario:
         return override_model(find_model(self.model), self.model_overrides)
 
     @property
-    def all_to_all(self) -> Literal["low_latency", "normal"]:
+    def all_to_all(self) -> AllToAll:
         """The kernel family of the expert all-to-all, resolved."""
         if self.run.all_to_all != "auto":
             return self.run.all_to_all
@@ -95,7 +97,7 @@ class Scenario:
     @property
     def compute_sms(self) -> int:
         """SMs that compute kernels may take, resolved (0: all)."""
-        if self.run.compute_sms or self.all_to_all != "normal" or not SCHEDULES[self.schedule].overlaps:
+        if self.run.compute_sms or self.all_to_all not in HOLDS_SMS or not SCHEDULES[self.schedule].overlaps:
             return self.run.compute_sms
         return self.profile.device.n_sms - self.profile.all_to_all.normal_sms
 

@@ -22,8 +22,10 @@ HOUSE = Rules(
         "validation.importers",
         "validation.table_checks | validation.point_transfers | validation.reproduction",
         "validation.point_kernels | validation.block_pair_fit",
-        "validation.block_pairs",
-        "validation.judged_rows | validation.bars | validation.fitted_files | validation.points",
+        "validation.block_pairs | validation.collective_one_sided",
+        "validation.collective_versions | validation.collective_tables | validation.collective_knee",
+        "validation.judged_rows | validation.bars | validation.fitted_files | validation.points"
+        " | validation.collective_rows",
         "validation.kernels | validation.known_tables",
         "validation.calibrate | validation.machine_fit",
         "validation.kernel_families | validation.infersim_families | validation.transfer_families"

@@ -88,18 +88,18 @@ def _with_borders(
     """The loads of one layer with what all EP groups together send over each border of the fabric."""
     crossed = [np.zeros((2, len(border.groups))) for border in step.borders]
     for number, count in enumerate(counts):
-        pairs = _pairs(placement, count, normal=step.all_to_all == "normal")
+        pairs = _pairs(placement, count, once_per_node=step.all_to_all in {"normal", "hierarchical"})
         for at, border in enumerate(step.borders):
             crossed[at] += crossings(border, pairs[border.scope], number * placement.n_ranks)
     out_LRV, in_LRV = on_ranks(step.borders, crossed, step.n_gpus)
     return replace(loads, border_out_LRV=out_LRV, border_in_LRV=in_LRV)
 
 
-def _pairs(placement: ExpertPlacement, counts: ChoiceCounts, *, normal: bool) -> dict[str, FloatArray]:
+def _pairs(placement: ExpertPlacement, counts: ChoiceCounts, *, once_per_node: bool) -> dict[str, FloatArray]:
     """Copies from each rank S to each rank D of one group, inside nodes and between them."""
     ep, node_E = placement.n_ranks, placement.node_E
     same_node_SD = node_E[:, None] == node_E
-    if not normal:
+    if not once_per_node:
         pair_SD = counts.choices_SQ.reshape(ep, ep, -1).sum(axis=2)
         near_SD = np.where(same_node_SD & ~np.eye(ep, dtype=bool), pair_SD, 0.0)
         return {"node": near_SD, "fabric": np.where(same_node_SD, 0.0, pair_SD)}

@@ -16,7 +16,11 @@ IntArray = NDArray[np.int64]
 Kernel = Literal[
     "gemm", "grouped_gemm", "attention_decode", "attention_prefill", "elementwise",
     "all_to_all_issue", "all_to_all_flight", "all_to_all_receive", "all_to_all_normal",
-    "all_gather", "reduce_scatter", "all_reduce",
+    "all_gather", "reduce_scatter", "all_reduce", "exchange",
+]  # fmt: skip
+Exchange = Literal[
+    "all_gather", "reduce_scatter", "pairwise", "hierarchical", "one_sided", "ring", "tree", "in_switch",
+    "point_to_point",
 ]  # fmt: skip
 Distance = Literal["node", "remote"]
 BytesByDistance = Mapping[Distance, FloatArray]
@@ -24,7 +28,7 @@ BytesByDistance = Mapping[Distance, FloatArray]
 COMMUNICATION_KERNELS = frozenset(
     {
         "all_to_all_issue", "all_to_all_flight", "all_to_all_receive", "all_to_all_normal",
-        "all_gather", "reduce_scatter", "all_reduce",
+        "all_gather", "reduce_scatter", "all_reduce", "exchange",
     }
 )  # fmt: skip
 
@@ -57,8 +61,8 @@ class Work:
     `kind` is what it is for (attention, dense_ffn, router, dispatch, experts, combine, norm, ...), `kernel` which cost
     family prices it. `hbm_bytes_C`: weights and KV cache, always read from memory; `activation_bytes_C` may stay in
     L2. `precision` of the arithmetic. `variant`: which kernel of the family (grouped products: "masked" in decode,
-    "contiguous" in prefill). `shape` holds the kernel's shape for curves and for the trace file, `rows_CX` the rows of
-    each local expert X of a grouped product.
+    "contiguous" in prefill; exchanges: their algorithm, an `Exchange`). `shape` holds the kernel's shape for curves and
+    for the trace file, `rows_CX` the rows of each local expert X of a grouped product.
     """
 
     name: str

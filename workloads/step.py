@@ -9,6 +9,7 @@ from workloads.borders import Border
 from workloads.layout import Layout
 from workloads.model import ModelSpec
 
+AllToAll = Literal["low_latency", "normal", "all_gather", "pairwise", "hierarchical", "one_sided"]
 Part = Literal["layers", "lm_head", "mtp", "sampling"]
 
 
@@ -16,8 +17,9 @@ Part = Literal["layers", "lm_head", "mtp", "sampling"]
 class StepSpec:
     """Everything that `lower` needs. `devices_per_node` is how many consecutive ranks share a node's links; `seed`
     feeds every draw (contexts, popularity, choices); `all_to_all`: low-latency kernels (one copy per chosen expert) or
-    normal ones (one copy per destination node, then NVLink). `kernels`: those of serving engines, fused as theirs, or
-    "torch", the ops of `workloads.layers` one by one, as `longsim measure` times them. `borders`: groups of ranks whose
+    normal ones (one copy per destination node, then NVLink), or one of `workloads.lowering.expert_exchanges`.
+    `kernels`: those of serving engines, fused as theirs, or "torch", the ops of `workloads.layers` one by one, as
+    `longsim measure` times them. `borders`: groups of ranks whose
     members share links out and in that can be what bounds them."""
 
     model: ModelSpec
@@ -29,7 +31,7 @@ class StepSpec:
     routing: RoutingSpec = field(default_factory=RoutingSpec)
     precision: Precision = field(default_factory=Precision)
     mtp: Mtp = field(default_factory=Mtp)
-    all_to_all: Literal["low_latency", "normal"] = "low_latency"
+    all_to_all: AllToAll = "low_latency"
     kernels: Literal["fused", "torch"] = "fused"
     parts: Sequence[Part] = ("layers", "lm_head", "mtp", "sampling")
     seed: int = 0

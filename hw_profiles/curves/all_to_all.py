@@ -43,14 +43,16 @@ def low_latency_s(
     *,
     chip: Chip,
     curve: LowLatencyCurve,
+    reach: int = RANKS_PER_NODE,
 ) -> FloatArray:
     """Return the seconds of a low-latency dispatch or combine at the busiest rank: `tokens` × `copies` leave or enter.
 
     floor + per expert + smooth_max(knee, slowest of NVLink, NIC and issue). Bytes: one copy per chosen expert, of which
-    8/ranks stay in the node; all others cross the NIC.
+    `reach`/ranks stay off the NIC and all others cross it. `reach`: ranks, the own one included, that are reached
+    without the NIC: the node's, or 1 for kernels that send every copy through it.
     """
     sent_bytes = tokens * copies * (hidden * curve.value_bytes + curve.token_bytes)
-    remote_share = np.maximum(0.0, 1.0 - RANKS_PER_NODE / np.asarray(ranks, dtype=np.float64))
+    remote_share = np.maximum(0.0, 1.0 - reach / np.asarray(ranks, dtype=np.float64))
     doublings = np.log2(np.maximum(1.0, np.asarray(ranks) / RANKS_PER_NODE))
     nvlink_s = sent_bytes * (1.0 - remote_share) / chip.nvlink_bytes_per_s
     nic_s = sent_bytes * remote_share / chip.nic_bytes_per_s

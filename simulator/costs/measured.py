@@ -19,6 +19,7 @@ from hw_profiles.curves.mla import LATENT, ROPE, mla_decode_s, mla_prefill_s
 from hw_profiles.curves.pipe import pipe_s
 from simulator.costs.communication import border_latency_s, traffic_of
 from simulator.costs.cost import Cost, Machine, capacities
+from simulator.costs.exchange import exchange_on_curve
 from simulator.costs.on_curve import Measured, beyond, first_of, made, priced, shared_bytes
 from simulator.costs.torch_curves import torch_cost
 from workloads.ops import FloatArray, Work
@@ -61,7 +62,8 @@ def _flight(work: Work, machine: Machine, roofline: Cost) -> Cost:
     """A low-latency flight: the curve's time for the copies that leave and arrive, less packing and unpacking.
 
     What a rank sends and what it receives load its link apart, each as the seconds that the curve gives for so many
-    copies; the time for none is latency, paid once all of the group have got so far.
+    copies; the time for none is latency, paid once all of the group have got so far, less what packing takes beyond
+    the copies' own time.
     """
     curve = first_of(machine, ("deepep_low_latency", work.kind))
     if curve is None:
@@ -75,11 +77,13 @@ def _flight(work: Work, machine: Machine, roofline: Cost) -> Cost:
     none_s = float(taken(1e-9))
     packing_C = 2.0 * machine.launch_gap_s + (shape["issue_bytes"] + shape["receive_bytes"]) / offered.bytes_per_s["l2"]
     tier = "nic" if float(np.max(shape["nodes"])) > 1 else "nvlink"
-    bytes_C = {
-        f"{tier}.{side}": np.maximum(taken(np.maximum(shape[f"copies_{way}"], 1e-9)) - none_s - packing_C, 0.0)
-        * offered.bytes_per_s[f"{tier}.{side}"]
+    moving_C = {
+        f"{tier}.{side}": taken(np.maximum(shape[f"copies_{way}"], 1e-9)) - none_s
         for side, way in (("egress", "out"), ("ingress", "in"))
     }
+    bytes_C = {name: np.maximum(s_C - packing_C, 0.0) * offered.bytes_per_s[name] for name, s_C in moving_C.items()}
+    eager_s = 2.0 * (machine.launch_gap_s - machine.profile.launch.graph_gap_s)  # the host's, in no kernel's time
+    spare_s = float(np.min(packing_C - np.maximum.reduce(list(moving_C.values())))) - eager_s
     tokens_C = np.asarray(shape["tokens"])
     at = {"tokens_per_rank": tokens_C, "hidden": np.full_like(tokens_C, hidden), "ep": np.full_like(tokens_C, ranks)}
     measured = Measured(curve=curve, seconds_C=tokens_C, floor_C=tokens_C, at=at)
@@ -88,7 +92,7 @@ def _flight(work: Work, machine: Machine, roofline: Cost) -> Cost:
         demand=replace(
             roofline.demand,
             bytes_C=bytes_C | shared_bytes(roofline.demand, machine),
-            tail_latency_s=none_s + border_latency_s(traffic_of(work), machine),
+            tail_latency_s=max(none_s - max(spare_s, 0.0), 0.0) + border_latency_s(traffic_of(work), machine),
         ),
         source_C=["fitted"] * len(tokens_C),
         curve=curve,
@@ -242,4 +246,5 @@ _FINDERS: Mapping[str, Callable[[Work, Machine], Measured | None]] = {
     "all_to_all_normal": _normal,
     "all_gather": _node_collective,
     "reduce_scatter": _node_collective,
+    "exchange": exchange_on_curve,
 }

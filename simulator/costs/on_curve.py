@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hw_profiles.fitted import FittedCurve
+from simulator.costs.communication import border_latency_s
 from simulator.costs.compute import grid_sms
 from simulator.costs.cost import Cost, Machine, capacities
 from simulator.resources import Demand
@@ -58,6 +59,8 @@ def priced(work: Work, machine: Machine, roofline: Cost, measured: Measured) -> 
             latency_s_C=np.where(alone_C > 0.0, measured.floor_C, measured.seconds_C),
             sm_s_C=demand.sm_s_C * scale_C,
             bytes_C={**demand.bytes_C, **{resource: bytes_C * scale_C for resource, bytes_C in own.items()}},
+            # a measured time has the latency of its last message in it, but not that of borders on the way
+            tail_latency_s=border_latency_s(work.traffic, machine) if work.traffic else 0.0,
         ),
         source_C=["published" if measured.curve.family == "elementwise" else "fitted"] * len(fluid_C),
         curve=measured.curve,

@@ -69,6 +69,47 @@ def show_kernels(document: Mapping[str, Any]) -> None:
     )  # fmt: skip
 
 
+TYPED = "DeepEP"  # rows that are shown one by one; of measured tables the groups alone
+
+
+def show_collectives(document: Mapping[str, Any]) -> None:
+    """Print the typed tables row by row, then one line per group with its verdict, the worst rows and the sum."""
+    rows, groups = Table("rows"), Table("group")
+    for name in ("what", "predicted", "measured", "unit", "error", "use", "range"):
+        rows.add_column(name, no_wrap=True)
+    for row in document["rows"]:
+        if row["group"].startswith(TYPED):
+            rows.add_row(
+                row["group"], row["what"], f"{row['predicted']:.4g}", f"{row['measured']:.4g}", row["unit"],
+                percent(row["error"], sign="+"), row["use"], _in_range(row),
+            )  # fmt: skip
+    for name in ("range", "n", "fitted", "median", "p90", "bias", "verdict"):
+        groups.add_column(name, no_wrap=name != "verdict")
+    for row in document["groups"]:
+        groups.add_row(
+            row["group"], _in_range(row), str(row["n"]), str(row["n_fitted"]), percent(row["median"]),
+            percent(row["p90"]), percent(row["bias"], sign="+"), _group_verdict(row),
+        )  # fmt: skip
+    out.print(rows)
+    out.print(groups)
+    for row in sorted(document["rows"], key=lambda row: -abs(row["error"]))[:5]:
+        out.print(f"worst: {row['group']}: {row['what']}: {row['error']:+.0%}", markup=False)
+    for note in [*document["notes"], *document["skipped"]]:
+        text = note.get("text") or f"skipped: {note['reason']}"
+        out.print(f"{note['id']}: {text}", markup=False)
+    out.print("{n_ok} of {n} bars met; fitted rows are in no median".format(**document["summary"]), markup=False)
+
+
+def _in_range(row: Mapping[str, Any]) -> str:
+    return "in" if row["in_range"] else "out"
+
+
+def _group_verdict(row: Mapping[str, Any]) -> str:
+    if row["ok"] is None:
+        return "not judged"
+    return f"ok ({percent(row['bar'])})" if row["ok"] else f"[red]missed {percent(row['bar'])}[/red]"
+
+
 def show_layers(document: Mapping[str, Any]) -> None:
     """Print every layer with its error, then the overlaps, then the verdicts."""
     layers, overlaps = Table("layer"), Table("overlap")

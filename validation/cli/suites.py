@@ -11,9 +11,10 @@ from hw_profiles.faults import Fault, InputFaults
 from simulator.console import Resolve, check_writable, err, writing
 from simulator.report.residuals import write_residuals
 from simulator.report.side_by_side import side_by_side
-from validation.cli.shown import layer_words, show_kernels, show_layers, show_live, show_rows
+from validation.cli.shown import layer_words, show_collectives, show_kernels, show_layers, show_live, show_rows
 from validation.known_tables import default_data, tables_path
 from validation.suites.balance import balance_document
+from validation.suites.collectives import collectives_document
 from validation.suites.kernels import judge_kernels, residuals_of
 from validation.suites.layers import layer_trace, layers_document
 from validation.suites.published import published_document
@@ -67,6 +68,10 @@ def _balance(options: Options, _resolve: Resolve) -> Document:
     return balance_document(options.data or tables_path())
 
 
+def _collectives(options: Options, _resolve: Resolve) -> Document:
+    return collectives_document(options.data or default_data())
+
+
 def _published(options: Options, _resolve: Resolve) -> Document:
     return published_document(options.points or default_data() / "measured" / "published_points.json")
 
@@ -118,6 +123,7 @@ SUITES: Mapping[str, Suite] = {
         judge=_live, show=show_live, options=("ranks", "link", "device", "machine", "out"), verdicts="verdicts"
     ),
     "balance": Suite(judge=_balance, show=show_rows, options=("data",)),
+    "collectives": Suite(judge=_collectives, show=show_collectives, options=("data",), verdicts="groups"),
     "published": Suite(judge=_published, show=show_rows, options=("points",)),
     "scmoe": Suite(judge=lambda *_: scmoe_document(), show=show_rows),
 }

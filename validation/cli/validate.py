@@ -20,7 +20,11 @@ from validation.live.processes import RankFailedError
 
 DataOption = Annotated[
     Path | None,
-    typer.Option("--data", metavar="PATH", help="Directory of tables, or one CSV file of kernels (kernels, balance)."),
+    typer.Option(
+        "--data",
+        metavar="PATH",
+        help="Directory of tables, or one CSV file of kernels (kernels, balance, collectives).",
+    ),
 ]
 ByOption = Annotated[str, typer.Option("--by", metavar="COLUMN", help="Group by this column of the tables (kernels).")]
 

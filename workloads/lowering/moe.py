@@ -4,11 +4,13 @@ Dispatch and combine of low-latency kernels come in three phases: issue (pack an
 (unpack). Normal kernels are one op that holds its SMs throughout. C rank classes, L MoE layers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from workloads.lowering.border_bytes import border_bytes
+from workloads.lowering.expert_exchanges import EXPERT_EXCHANGES
 from workloads.lowering.ffn import up_name
 from workloads.lowering.kernels import elementwise, gemm
 from workloads.lowering.view import View
@@ -51,7 +53,7 @@ def payload_bytes(hidden: int, precision: str) -> float:
 def moe_block(view: View, layer: int) -> MoeBlock:
     """Return the MoE block of MoE layer `layer`."""
     at = min(layer, view.loads.rows_LRX.shape[0] - 1)
-    build = _low_latency if view.step.all_to_all == "low_latency" else _normal
+    build = _BUILDERS.get(view.step.all_to_all, _exchanged)
     dispatch, combine = _local(view), _local(view)
     if view.step.layout.ep > 1:
         hidden, precision = view.step.model.hidden, view.step.precision
@@ -143,22 +145,10 @@ def _low_latency(view: View, at: int, kind: str, payload: float, *, back: bool) 
     return AllToAllPhases(issue=[issue], flight=[flight], receive=[receive])
 
 
-@dataclass(frozen=True, kw_only=True)
-class BorderBytes:
-    """Bytes out of and into each rank's group at every border, as `Traffic` takes them."""
-
-    out_C: Mapping[str, FloatArray]
-    in_C: Mapping[str, FloatArray]
-
-
-def border_bytes(view: View, at: int, payload: float, *, back: bool) -> BorderBytes:
-    """Return what crosses the borders in MoE layer `at`: what dispatch sends out, combine brings in."""
-    names = [border.name for border in view.step.borders]
-    out_C, in_C = (
-        {name: load_LCV[at, :, v] * payload for v, name in enumerate(names)}
-        for load_LCV in (view.loads.border_out_LRV, view.loads.border_in_LRV)
-    )
-    return BorderBytes(out_C=in_C, in_C=out_C) if back else BorderBytes(out_C=out_C, in_C=in_C)
+def _exchanged(view: View, at: int, kind: str, payload: float, *, back: bool) -> AllToAllPhases:
+    """By an algorithm of `expert_exchanges`: nothing to pack apart, all of it is the flight."""
+    build = EXPERT_EXCHANGES[view.step.all_to_all]
+    return AllToAllPhases(issue=[], flight=build(view, at, kind, payload, back), receive=[])
 
 
 def _exchange_shape(view: View) -> dict[str, float | FloatArray]:
@@ -220,3 +210,6 @@ def _phase(
         traffic=traffic,
         shape=shape or {},
     )
+
+
+_BUILDERS: Mapping[str, Callable[..., AllToAllPhases]] = {"low_latency": _low_latency, "normal": _normal}

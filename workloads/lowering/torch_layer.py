@@ -10,8 +10,9 @@ from functools import partial
 import numpy as np
 
 from workloads.lowering.attention import AttentionBlock
+from workloads.lowering.border_bytes import border_bytes
 from workloads.lowering.ffn import FfnBlock
-from workloads.lowering.moe import AllToAllPhases, MoeBlock, border_bytes
+from workloads.lowering.moe import AllToAllPhases, MoeBlock
 from workloads.lowering.segments import ScmoeLayer
 from workloads.lowering.torch_kernels import attention_core, element_bytes, grouped, move, per_head, product
 from workloads.lowering.view import View
