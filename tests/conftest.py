@@ -22,7 +22,9 @@ from workloads.zoo import tiny
 settings.register_profile("quick", deadline=None, derandomize=True, max_examples=30)
 settings.register_profile("thorough", deadline=None, max_examples=300)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a shell; what is started here inherits it
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # as in the background of a shell; what is started here inherits it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from hw_profiles.curves.base import FloatArray
 from hw_profiles.curves.kernel import KernelCurve, kernel_s
 from hw_profiles.faults import Fault, InputFaults
-from hw_profiles.fits.kernel import fit_kernel
+from hw_profiles.fits.kernel import fit_kernel, refit_kernel
 from hw_profiles.fitted import FittedCurve
 from validation.measurements import Measurement, shape_text
 from validation.tables import share_of
@@ -122,7 +122,7 @@ def _name(row: Measurement, what: str) -> str:
 def _fit(name: str, rows: Sequence[Measurement]) -> GroupFit:
     curve = fit_rows(rows)
     unseen = len(rows) >= 2 * FEWEST_ROWS
-    predicted_s = _unseen_s(rows) if unseen else kernel_s(*amounts(rows), curve=curve)
+    predicted_s = _unseen_s(rows, curve) if unseen else kernel_s(*amounts(rows), curve=curve)
     errors = np.log(np.array([row.median_s for row in rows]) / predicted_s)
     low, high = np.quantile(errors, [0.1, 0.9])
     fitted = FittedCurve(
@@ -131,21 +131,26 @@ def _fit(name: str, rows: Sequence[Measurement]) -> GroupFit:
     return GroupFit(curve=fitted, rows=rows, predicted_s=predicted_s, unseen=unseen)
 
 
-def _unseen_s(rows: Sequence[Measurement]) -> FloatArray:
+def _unseen_s(rows: Sequence[Measurement], curve: KernelCurve) -> FloatArray:
     """What curves fitted without them say of the rows; folds by hash, so that they do not follow the order measured."""
     fold_of = np.argsort([share_of(f"{row.op}|{shape_text(row.shape)}|{row.dtype}") for row in rows]) % N_FOLDS
     predicted_s = np.empty(len(rows))
     for fold in range(N_FOLDS):
         judged = [i for i in range(len(rows)) if fold_of[i] == fold]
-        curve = fit_rows([row for i, row in enumerate(rows) if fold_of[i] != fold])
-        predicted_s[judged] = kernel_s(*amounts([rows[i] for i in judged]), curve=curve)
+        others = refit_kernel(curve, *_columns([row for i, row in enumerate(rows) if fold_of[i] != fold]))
+        predicted_s[judged] = kernel_s(*amounts([rows[i] for i in judged]), curve=others)
     return predicted_s
 
 
 def fit_rows(rows: Sequence[Measurement]) -> KernelCurve:
     """Return the curve that predicts `rows` best."""
+    return fit_kernel(*_columns(rows))
+
+
+def _columns(rows: Sequence[Measurement]) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """FLOPs, bytes, seconds and spread of `rows`."""
     seconds, spread = (np.array([getattr(row, name) for row in rows]) for name in ("median_s", "spread"))
-    return fit_kernel(*amounts(rows), seconds, spread)
+    return (*amounts(rows), seconds, spread)
 
 
 def _ranges(rows: Sequence[Measurement]) -> dict[str, tuple[float, float]]:

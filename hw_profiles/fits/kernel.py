@@ -27,21 +27,38 @@ def fit_kernel(
 
     A rate without which the rows are followed as well is left out: none of the calls was bound by it.
     """
-    weights = 1.0 / np.maximum(np.zeros_like(seconds) if spread is None else spread, LEAST_NOISE)
-    weights /= weights.max()
-    zeros = np.zeros_like(seconds)
+    weights, zeros = _weights(seconds, spread), np.zeros_like(seconds)
     fits = []
     for f, b in ((zeros, moved_bytes), (flops, zeros), (flops, moved_bytes)):
         if f.any() or b.any():
-            fits.append(_fit(f, b, seconds, weights))
-    best = min(cost for cost, _ in fits)
-    return next(curve for cost, curve in fits if cost <= WORTH * best + EXACT * len(seconds))
+            best = np.array([seconds.min() / 2, (f / seconds).max() or 1.0, (b / seconds).max() or 1.0])
+            starts = [np.array([*best * factors, sharpness]) for *factors, sharpness in STARTS]
+            fits.append(_fit(f, b, seconds, weights, starts))
+    least = min(cost for cost, _ in fits)
+    return next(curve for cost, curve in fits if cost <= WORTH * least + EXACT * len(seconds))
+
+
+def refit_kernel(
+    curve: KernelCurve, flops: FloatArray, moved_bytes: FloatArray, seconds: FloatArray,
+    spread: FloatArray | None = None,
+) -> KernelCurve:  # fmt: skip
+    """Return the coefficients that follow these rows, from `curve` on, which knows what binds: one search, for rows
+    that are nearly those `curve` was fitted on."""
+    f = flops if curve.flops_per_s else np.zeros_like(seconds)
+    b = moved_bytes if curve.bytes_per_s else np.zeros_like(seconds)
+    start = np.array([curve.floor_s, curve.flops_per_s or 1.0, curve.bytes_per_s or 1.0, curve.sharpness])
+    return _fit(f, b, seconds, _weights(seconds, spread), [start])[1]
+
+
+def _weights(seconds: FloatArray, spread: FloatArray | None) -> FloatArray:
+    weights = 1.0 / np.maximum(np.zeros_like(seconds) if spread is None else spread, LEAST_NOISE)
+    return np.asarray(weights / weights.max())
 
 
 def _fit(
-    flops: FloatArray, moved_bytes: FloatArray, seconds: FloatArray, weights: FloatArray
+    flops: FloatArray, moved_bytes: FloatArray, seconds: FloatArray, weights: FloatArray, starts: list[FloatArray]
 ) -> tuple[float, KernelCurve]:
-    """The cost and the best curve for these amounts."""
+    """The cost and the best curve for these amounts: floor, FLOP/s, bytes/s and sharpness from each of `starts`."""
     best = np.array([seconds.min() / 2, (flops / seconds).max() or 1.0, (moved_bytes / seconds).max() or 1.0])
     low = np.append(best * [1e-4, 1 / MARGIN, 1 / MARGIN], 1.0)
     high = np.append(best * [2 * MARGIN, WIDEST, WIDEST], SHARPEST)
@@ -50,11 +67,11 @@ def _fit(
         found = np.log(kernel_s(flops, moved_bytes, curve=_curve(theta)) / seconds)
         return np.append(weights * found, HELD * theta[3])
 
+    bounds = (np.log(low), np.log(high))
     tries = [
-        least_squares(errors, np.log([*best * factors, sharpness]), bounds=(np.log(low), np.log(high)),
-                      loss="soft_l1", f_scale=OUTLIER)
-        for *factors, sharpness in STARTS
-    ]  # fmt: skip
+        least_squares(errors, np.clip(np.log(start), *bounds), bounds=bounds, loss="soft_l1", f_scale=OUTLIER)
+        for start in starts
+    ]
     solution = min(tries, key=lambda tried: float(tried.cost))
     curve = _curve(solution.x)
     return float(solution.cost), replace(
