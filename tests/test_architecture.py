@@ -55,6 +55,7 @@ HOUSE = Rules(
         "workloads.replayed",
         "workloads.choices",
         "workloads.expert_placement",
+        "workloads.traffic",
         "workloads.contexts | workloads.routing | workloads.routing_counts | workloads.zoo | workloads.layers"
         " | workloads.hf_config",
         "workloads.step | workloads.graph | workloads.scmoe_models",
@@ -69,6 +70,7 @@ HOUSE = Rules(
         "hw_profiles.schema | hw_profiles.faults",
     ),
     blind=(("workloads", "hw_profiles"), ("simulator", "validation"), ("simulator.engine", "simulator.costs")),
+    plain=("hw_profiles.faults",),  # words about bad input, nothing of a machine
     only_in={
         "torch": ("workloads.layers", "validation.measure", "validation.studies"),
         "scipy": ("hw_profiles.fits", "validation"),
