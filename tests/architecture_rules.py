@@ -17,7 +17,8 @@ MOST_FILE_LINES, MOST_FUNCTION_LINES = 300, 50
 class Rules:
     """`layers`: high to low, strangers to each other joined by |, a package stands for all of its modules.
     `blind`: packages that must not know another although it is lower; `plain`: modules that even they may know.
-    `only_in`: package of others to where it may be imported. `late`: modules that may resolve names late. `prints`: modules that may print."""
+    `only_in`: package of others to where it may be imported. `late`: modules that may resolve names late. `prints`:
+    modules that may print."""
 
     packages: Sequence[str]
     layers: Sequence[str]

@@ -7,6 +7,7 @@ import numpy as np
 from workloads.ops import FloatArray
 from workloads.traffic.lengths import Lengths
 from workloads.traffic.requests import NO_SESSION, Requests
+from workloads.traffic.streams import OUTPUTS, PROMPTS, stream
 
 
 def made_requests(
@@ -14,7 +15,7 @@ def made_requests(
 ) -> Iterator[Requests]:
     """Yield `n_requests` requests, chunk by chunk. Lengths come from streams of their own, so that the same seed gives
     the same lengths whatever the arrivals are."""
-    prompt_rng, output_rng = np.random.default_rng([seed, 1]), np.random.default_rng([seed, 2])
+    prompt_rng, output_rng = stream(seed, PROMPTS), stream(seed, OUTPUTS)
     n_left = n_requests
     for times_s in arrivals:
         arrival_s_N = times_s[:n_left]

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-
 from workloads.traffic.conversation import Conversation, ConversationLaw, draw_conversation, turn_request
 from workloads.traffic.lengths import Lengths
 from workloads.traffic.requests import Request
+from workloads.traffic.streams import SESSIONS, stream
 
 
 class SessionTraffic(Protocol):
@@ -33,7 +32,7 @@ class ClosedLoop:
         self, *, n_users: int, think_s: float, prompt: Lengths, output: Lengths, n_requests: int, seed: int
     ) -> None:
         self._think_s, self._prompt, self._output = think_s, prompt, output
-        self._rngs = [np.random.default_rng([seed, user]) for user in range(min(n_users, n_requests))]
+        self._rngs = [stream(seed, SESSIONS, user) for user in range(min(n_users, n_requests))]
         self._n_left = n_requests
 
     def first_requests(self) -> Iterator[Request]:
@@ -79,7 +78,7 @@ class Conversations:
         """Yield the first turn of each conversation in the order of arrival."""
         n_left = self._n_requests
         for session, start_s in enumerate(self._starts_s):
-            rng = np.random.default_rng([self._seed, session])
+            rng = stream(self._seed, SESSIONS, session)
             conversation = draw_conversation(self._law, most_turns=n_left, rng=rng)
             n_left -= conversation.n_turns
             self._talks[session] = _Talk(conversation)

@@ -3,8 +3,8 @@
 import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
+from itertools import accumulate, islice
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from hw_profiles.faults import Fault, InputFaults
 from workloads.traffic.trace_faults import LineFaults
 
-Rows = Iterator[tuple[int, Any]]  # number of the line, and its fields: a list (CSV) or a mapping (JSONL)
+Chunks = Iterator[tuple[list[Any], Sequence[int]]]  # rows, lists (CSV) or mappings (JSONL), and the numbers of lines
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +22,10 @@ class RawRows:
     rows: Sequence[Any]
     lines: Sequence[int]
     header: Sequence[str]
+
+    def first(self, n: int | None) -> "RawRows":
+        """Return the first `n` rows, all for None."""
+        return self if n is None else replace(self, rows=self.rows[:n], lines=self.lines[:n])
 
     def column(self, name: str) -> list[Any]:
         """Return the values under `name`; None where a JSON object lacks it."""
@@ -38,15 +42,17 @@ class TraceFile:
     header: Sequence[str]
     first_row: Mapping[str, object]
 
-    def chunks(self, faults: LineFaults, *, chunk_rows: int, n_rows: int | None = None) -> Iterator[RawRows]:
-        """Yield the first `n_rows` (None: all) rows, `chunk_rows` at a time, until `faults` is full; a line that has
-        not the shape of the file is a fault. Raises InputFaults if the file stops being text or CSV."""
+    def chunks(self, faults: LineFaults, *, chunk_rows: int) -> Iterator[RawRows]:
+        """Yield the rows of `chunk_rows` lines at a time until `faults` is full; a line that has not the shape of the
+        file is a fault, an empty one is nothing. Raises InputFaults if the file stops being text or CSV."""
         try:
             with self.path.open(encoding="utf-8-sig", newline="") as file:
-                rows = _csv_rows(file, faults, len(self.header)) if self.header else _jsonl_rows(file, faults)
-                rows = islice(rows, n_rows)
-                while chunk := list(islice(rows, chunk_rows)):
-                    yield RawRows(rows=[row for _, row in chunk], lines=[line for line, _ in chunk], header=self.header)
+                if self.header:
+                    chunks = _csv_chunks(file, faults, chunk_rows=chunk_rows, n_fields=len(self.header))
+                else:
+                    chunks = _jsonl_chunks(file, faults, chunk_rows=chunk_rows)
+                for rows, lines in chunks:
+                    yield RawRows(rows=rows, lines=lines, header=self.header)
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise InputFaults([_unreadable(self.path, error)]) from error
 
@@ -76,29 +82,44 @@ def _unreadable(path: Path, why: Exception | str) -> Fault:
     )
 
 
-def _csv_rows(file: Iterable[str], faults: LineFaults, n_fields: int) -> Rows:
+def _csv_chunks(file: Iterable[str], faults: LineFaults, *, chunk_rows: int, n_fields: int) -> Chunks:
     reader = csv.reader(file)
     next(filter(None, reader))  # the header
-    for row in reader:
-        if len(row) == n_fields:
-            yield reader.line_num, row
-        elif row:
+    last_line = reader.line_num
+    while not faults.full and (rows := list(islice(reader, chunk_rows))):
+        lines: Sequence[int] = range(last_line + 1, reader.line_num + 1)
+        if len(lines) != len(rows):  # a quoted field spans lines
+            heights = (1 + sum(field.count("\n") for field in row) for row in rows)
+            lines = list(accumulate(heights, initial=last_line))[1:]
+        last_line = reader.line_num
+        if set(map(len, rows)) != {n_fields}:
+            rows, lines = _of_width(rows, lines, faults, n_fields)
+        yield rows, lines
+
+
+def _of_width(
+    rows: list[list[str]], lines: Sequence[int], faults: LineFaults, n_fields: int
+) -> tuple[list[list[str]], Sequence[int]]:
+    for line, row in zip(lines, rows, strict=True):
+        if row and len(row) != n_fields:
             got, allowed = f"{len(row)} fields", f"{n_fields} fields, as the header has"
-            faults.add(reader.line_num, "", got=got, allowed=allowed, remedy="complete or remove the line")
-            if faults.full:
-                return
+            faults.add(line, "", got=got, allowed=allowed, remedy="complete or remove the line")
+    sound = [(row, line) for row, line in zip(rows, lines, strict=True) if len(row) == n_fields]
+    return [row for row, _ in sound], [line for _, line in sound]
 
 
-def _jsonl_rows(file: Iterable[str], faults: LineFaults) -> Rows:
-    for number, line in enumerate(file, start=1):
-        if line.isspace():
-            continue
-        try:
-            yield number, _object(line)
-        except ValueError as error:
-            faults.add(number, "", got=str(error), allowed="one JSON object", remedy="complete or remove the line")
-            if faults.full:
-                return
+def _jsonl_chunks(file: Iterable[str], faults: LineFaults, *, chunk_rows: int) -> Chunks:
+    texts = ((number, text) for number, text in enumerate(file, start=1) if not text.isspace())
+    while not faults.full and (chunk := list(islice(texts, chunk_rows))):
+        rows, lines = [], []
+        for number, text in chunk:
+            try:
+                rows.append(_object(text))
+                lines.append(number)
+            except ValueError as error:
+                got = str(error)
+                faults.add(number, "", got=got, allowed="one JSON object", remedy="complete or remove the line")
+        yield rows, lines
 
 
 def _object(line: str) -> Mapping[str, object]:

@@ -41,7 +41,8 @@ def read_trace(
         sessions=Sessions(),
         faults=faults,
     )
-    return reader.chunks(file.chunks(faults, chunk_rows=chunk_rows, n_rows=n_requests))
+    raw_chunks = file.chunks(faults, chunk_rows=min(chunk_rows, n_requests or chunk_rows))
+    return reader.chunks(raw_chunks, n_requests)
 
 
 def recorded_lengths(path: Path, role: Literal["prompt", "output"]) -> IntArray:
@@ -69,12 +70,13 @@ class _Reader:
     sessions: Sessions
     faults: LineFaults
 
-    def chunks(self, raw_chunks: Iterator[RawRows]) -> Iterator[Requests]:
+    def chunks(self, raw_chunks: Iterator[RawRows], n_requests: int | None) -> Iterator[Requests]:
+        n_left = n_requests
         for raw in raw_chunks:
-            requests = self._requests(raw)
-            if not self.faults.any:
+            requests = self._requests(raw.first(n_left))
+            if not self.faults.any and len(requests):
                 yield requests
-            elif self.faults.full:
+            if n_left is not None and (n_left := n_left - len(requests)) <= 0:
                 break
         self.faults.check()
 
