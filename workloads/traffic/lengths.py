@@ -53,8 +53,8 @@ class Empirical:
 
 
 def lognormal(mean: float, cv: float, n: int, rng: np.random.Generator) -> FloatArray:
-    """Return `n` lognormal values of mean `mean` and coefficient of variation `cv`; zeros for a mean of 0."""
-    if mean == 0.0:
-        return np.zeros(n)
+    """Return `n` lognormal values of mean `mean` and coefficient of variation `cv`; all the mean if either is 0."""
+    if mean == 0.0 or cv == 0.0:
+        return np.full(n, mean)
     sigma = np.sqrt(np.log1p(cv**2))
     return rng.lognormal(np.log(mean) - sigma**2 / 2.0, sigma, size=n)

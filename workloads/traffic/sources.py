@@ -64,8 +64,8 @@ def traffic_of(
     """Return the traffic that `text` states, the first `n_requests` of it (None: the whole file, or MADE_REQUESTS).
 
     A file, poisson, gamma, constant and daily give chunks of requests; users, chat and agent wait for answers and give
-    `SessionTraffic`. `rate_scale` multiplies the rate (a file's times are divided by it); `prompt` and `output` are laws
-    of lengths [tokens], unused where a file has them. Raises InputFaults for every mistake in the arguments.
+    `SessionTraffic`. `rate_scale` multiplies the rate (a file's times are divided by it); `prompt` and `output` are
+    laws of lengths [tokens], unused where a file has them. Raises InputFaults for every mistake in the arguments.
     """
     kind = text.partition(":")[0]
     faults = _number_faults(kind, rate_scale, n_requests, seed)
@@ -92,9 +92,10 @@ def _made(
     seed: int,
 ) -> Iterator[Requests] | SessionTraffic:
     if kind == "users":
+        n_users, think_s = int(found[""]), found["think"]
         return ClosedLoop(
-            n_users=int(found[""]), think_s=found["think"], prompt=prompt, output=output, n_requests=n_requests, seed=seed
-        )  # fmt: skip
+            n_users=n_users, think_s=think_s, prompt=prompt, output=output, n_requests=n_requests, seed=seed
+        )
     arrivals = _arrivals(kind, found, found[""] * rate_scale, seed)
     if kind in {"chat", "agent"}:
         starts_s = chain.from_iterable(times_s.tolist() for times_s in arrivals)

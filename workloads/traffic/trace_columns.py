@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from hw_profiles.faults import Fault, InputFaults
 
@@ -99,7 +100,7 @@ def trace_columns(file: str, first_row: Mapping[str, object]) -> TraceColumns:
         output=output,
         session=find(names, _SESSION_NAMES),
         prefix=find(names, _PREFIX_NAMES),
-        units_per_s=_units_per_s(arrival, prompt) if _is_number(first_row[arrival]) else None,
+        units_per_s=None if _is_date(first_row[arrival]) else _units_per_s(arrival, prompt),
     )
 
 
@@ -119,9 +120,9 @@ def _missing(file: str, role: str, names: Sequence[str], known: Sequence[str]) -
     )
 
 
-def _is_number(value: object) -> bool:
+def _is_date(value: object) -> bool:
     try:
-        float(str(value))
+        date.fromisoformat(str(value)[: len("2023-11-16")])
     except ValueError:
         return False
-    return True
+    return not isinstance(value, int | float) and not str(value).isdecimal()  # 20231116: a number all the same

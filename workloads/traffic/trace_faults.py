@@ -27,6 +27,10 @@ class LineFaults:
         """Whether there are as many as are shown: reading on would tell nothing more."""
         return len(self._found) >= MOST_FAULTS
 
+    def forget_after(self, line: int) -> None:
+        """Drop the faults of lines after `line`: nobody asked for them."""
+        self._found = [found for found in self._found if found[0] <= line]
+
     def check(self) -> None:
         """Raise InputFaults, in the order of lines, if any was found."""
         if self._found:

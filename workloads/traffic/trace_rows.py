@@ -4,7 +4,7 @@ import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, islice
+from itertools import accumulate, islice, zip_longest
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,7 @@ def open_trace(path: Path) -> TraceFile:
         raise InputFaults([_unreadable(path, error)]) from error
     if values is None:
         raise InputFaults([_unreadable(path, "no row of values" if header else "an empty file")])
-    return TraceFile(path=path, header=header, first_row=dict(zip(header, values, strict=False)))
+    return TraceFile(path=path, header=header, first_row=dict(zip_longest(header, values[: len(header)], fillvalue="")))
 
 
 def _unreadable(path: Path, why: Exception | str) -> Fault:

@@ -73,10 +73,13 @@ class _Reader:
     def chunks(self, raw_chunks: Iterator[RawRows], n_requests: int | None) -> Iterator[Requests]:
         n_left = n_requests
         for raw in raw_chunks:
-            requests = self._requests(raw.first(n_left))
+            taken = raw.first(n_left)
+            requests = self._requests(taken)
+            if n_left is not None and (n_left := n_left - len(requests)) == 0:
+                self.faults.forget_after(taken.lines[-1])
             if not self.faults.any and len(requests):
                 yield requests
-            if n_left is not None and (n_left := n_left - len(requests)) <= 0:
+            if n_left == 0:
                 break
         self.faults.check()
 
