@@ -145,6 +145,12 @@ def test_a_planted_fault_is_found(tmp_path, planted):
     assert any(fault in found for found in faults(tmp_path, TOY)), faults(tmp_path, TOY)
 
 
+def test_a_blind_eye_may_still_see_what_is_plain(tmp_path):
+    file, text, _ = PLANTED["a blind eye opened"]
+    build(tmp_path, {**SOUND, file: text})
+    assert faults(tmp_path, replace(TOY, plain=("house.floor.cellar",))) == []
+
+
 def test_a_module_that_may_print_may_print(tmp_path):
     build(tmp_path, {**SOUND, "house/roof": "print('hello')\n"})
     assert faults(tmp_path, replace(TOY, prints=("house.roof",))) == []

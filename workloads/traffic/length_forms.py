@@ -7,7 +7,7 @@ from typing import Literal
 from hw_profiles.faults import Fault, InputFaults
 from workloads.traffic.forms import Form, Number, parse_form
 from workloads.traffic.lengths import Empirical, Fixed, Lengths, Lognormal
-from workloads.traffic.traces import recorded_lengths
+from workloads.traffic.recorded import recorded_lengths
 
 FORMS: Mapping[str, Form] = {
     "fixed": Form(value_name="TOKENS", value=Number(least=1, whole=True)),

@@ -13,10 +13,10 @@ from workloads.traffic.forms import Form, Number, parse_form
 from workloads.traffic.length_forms import lengths_of
 from workloads.traffic.lengths import Fixed, Lengths, Lognormal
 from workloads.traffic.made import made_requests
+from workloads.traffic.recorded import read_requests
 from workloads.traffic.requests import Requests, at_rate
 from workloads.traffic.sessions import ClosedLoop, Conversations, SessionTraffic
 from workloads.traffic.streams import ARRIVALS, stream
-from workloads.traffic.traces import read_trace
 
 MADE_REQUESTS = 1000  # as vLLM's `bench serve --num-prompts`: laws know no end of their own
 
@@ -73,7 +73,7 @@ def traffic_of(
         faults += _file_faults(text)
         if faults:
             raise InputFaults(faults)
-        return at_rate(read_trace(Path(text), n_requests=n_requests), rate_scale)
+        return at_rate(read_requests(Path(text), n_requests=n_requests), rate_scale)
     found = parse_form("traffic", text, FORMS, faults)
     laws = lengths_of(prompt, "prompt", faults), lengths_of(output, "output", faults)
     if faults or found is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, islice, zip_longest
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from hw_profiles.faults import Fault, InputFaults
 from workloads.traffic.trace_faults import LineFaults
@@ -44,24 +44,24 @@ class TraceFile:
 
     def chunks(self, faults: LineFaults, *, chunk_rows: int) -> Iterator[RawRows]:
         """Yield the rows of `chunk_rows` lines at a time until `faults` is full; a line that has not the shape of the
-        file is a fault, an empty one is nothing. Raises InputFaults if the file stops being text or CSV."""
+        file is a fault, an empty one is nothing. Raises InputFaults if the file stops being readable."""
         try:
-            with self.path.open(encoding="utf-8-sig", newline="") as file:
+            with _text(self.path) as file:
                 if self.header:
                     chunks = _csv_chunks(file, faults, chunk_rows=chunk_rows, n_fields=len(self.header))
                 else:
                     chunks = _jsonl_chunks(file, faults, chunk_rows=chunk_rows)
                 for rows, lines in chunks:
                     yield RawRows(rows=rows, lines=lines, header=self.header)
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
+        except (OSError, csv.Error) as error:
             raise InputFaults([_unreadable(self.path, error)]) from error
 
 
 def open_trace(path: Path) -> TraceFile:
     """Return the trace file at `path`, its first row read; raises InputFaults if it holds none. JSONL begins with {."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            first = next((line for line in file if not line.isspace()), "")
+        with _text(path) as file:
+            first = next((line for line in file if line.strip("\r\n")), "")
             if first.lstrip().startswith("{"):
                 return TraceFile(path=path, header=(), first_row=_object(first))
             header = [name.strip() for name in next(csv.reader([first]), [])]
@@ -71,6 +71,11 @@ def open_trace(path: Path) -> TraceFile:
     if values is None:
         raise InputFaults([_unreadable(path, "no row of values" if header else "an empty file")])
     return TraceFile(path=path, header=header, first_row=dict(zip_longest(header, values[: len(header)], fillvalue="")))
+
+
+def _text(path: Path) -> TextIO:
+    """Bytes that are no UTF-8 are replaced: in a column that counts they become a fault of their line."""
+    return path.open(encoding="utf-8-sig", errors="replace", newline="")
 
 
 def _unreadable(path: Path, why: Exception | str) -> Fault:
@@ -123,7 +128,11 @@ def _jsonl_chunks(file: Iterable[str], faults: LineFaults, *, chunk_rows: int) -
 
 
 def _object(line: str) -> Mapping[str, object]:
-    value = json.loads(line)
+    try:
+        value = json.loads(line)
+    except json.JSONDecodeError as error:  # its own words call every line "line 1"
+        message = f"{error.msg} at character {error.pos + 1}"
+        raise ValueError(message) from error
     if not isinstance(value, dict):
         message = f"a {type(value).__name__}"
         raise ValueError(message)  # noqa: TRY004 (the text is at fault, as where json.loads raises)

@@ -19,7 +19,7 @@ CHUNK_ROWS = 65_536
 MOONCAKE_BLOCK_TOKENS = 512  # tokens per hash id (kvcache-ai/Mooncake, FAST25-release)
 
 
-def read_trace(
+def read_requests(
     path: Path,
     *,
     n_requests: int | None = None,

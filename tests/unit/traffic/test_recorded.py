@@ -7,14 +7,14 @@ import pytest
 from unit.traffic.trace_files import TRACES, write
 
 from hw_profiles.faults import InputFaults
-from workloads.traffic.traces import read_trace, recorded_lengths
+from workloads.traffic.recorded import read_requests, recorded_lengths
 
 HEADER = "arrival_s,prompt_tokens,output_tokens\n"
 
 
 def faults_of(path, **options):
     with pytest.raises(InputFaults) as error:
-        list(read_trace(path, **options))
+        list(read_requests(path, **options))
     return [str(fault) for fault in error.value.faults]
 
 
@@ -24,38 +24,38 @@ def column(chunks, name):
 
 @pytest.mark.parametrize("name", TRACES)
 def test_every_known_form_gives_the_same_requests(name, tmp_path):
-    (chunk,) = read_trace(write(tmp_path, name, TRACES[name]))
+    (chunk,) = read_requests(write(tmp_path, name, TRACES[name]))
     assert chunk.arrival_s_N.tolist() == [0.0, 0.5, 2.0]
     assert chunk.prompt_tokens_N.tolist() == [600, 1200, 20]
     assert chunk.output_tokens_N.tolist() == [10, 8, 1]
 
 
 def test_hash_ids_become_prefixes_of_512_tokens(tmp_path):
-    (chunk,) = read_trace(write(tmp_path, "mooncake.jsonl", TRACES["mooncake.jsonl"]))
+    (chunk,) = read_requests(write(tmp_path, "mooncake.jsonl", TRACES["mooncake.jsonl"]))
     assert chunk.block_tokens == 512
     assert [list(ids) for ids in chunk.prefix_ids] == [[0, 1], [0, 1, 2], [3]]
     assert [list(request.prefix_ids) for request in chunk.one_by_one()] == [[0, 1], [0, 1, 2], [3]]
 
 
 def test_without_hash_ids_no_prefix_is_known(tmp_path):
-    (chunk,) = read_trace(write(tmp_path, "azure.csv", TRACES["azure.csv"]))
+    (chunk,) = read_requests(write(tmp_path, "azure.csv", TRACES["azure.csv"]))
     assert chunk.prefix_ids is None
 
 
 def test_sessions_are_numbered_as_they_appear(tmp_path):
-    (chunk,) = read_trace(write(tmp_path, "burst.csv", TRACES["burst.csv"]))
+    (chunk,) = read_requests(write(tmp_path, "burst.csv", TRACES["burst.csv"]))
     assert chunk.session_N.tolist() == [0, 1, 0]
 
 
 def test_a_request_without_a_session_belongs_to_none(tmp_path):
     text = "arrival_s,prompt_tokens,output_tokens,session\n0,1,1,x\n0,1,1,\n"
-    (chunk,) = read_trace(write(tmp_path, "t.csv", text))
+    (chunk,) = read_requests(write(tmp_path, "t.csv", text))
     assert chunk.session_N.tolist() == [0, -1]
 
 
 @pytest.mark.parametrize("chunk_rows", [1, 2, 3, 100])
 def test_chunks_join_to_the_whole(chunk_rows, tmp_path):
-    chunks = list(read_trace(write(tmp_path, "burst.csv", TRACES["burst.csv"]), chunk_rows=chunk_rows))
+    chunks = list(read_requests(write(tmp_path, "burst.csv", TRACES["burst.csv"]), chunk_rows=chunk_rows))
     assert max(map(len, chunks)) <= chunk_rows
     assert column(chunks, "arrival_s_N") == [0.0, 0.5, 2.0]
     assert column(chunks, "session_N") == [0, 1, 0]
@@ -64,7 +64,7 @@ def test_chunks_join_to_the_whole(chunk_rows, tmp_path):
 @pytest.mark.parametrize("chunk_rows", [1, 2, 100])
 def test_the_first_requests_of_a_trace_whatever_follows(chunk_rows, tmp_path):
     path = write(tmp_path, "t.csv", HEADER + "0,1,1\n\n1,2,1\nbroken\n")
-    assert column(read_trace(path, n_requests=2, chunk_rows=chunk_rows), "prompt_tokens_N") == [1, 2]
+    assert column(read_requests(path, n_requests=2, chunk_rows=chunk_rows), "prompt_tokens_N") == [1, 2]
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path):
@@ -73,7 +73,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
             tmp_path, f"{n_rows}.csv", HEADER + "".join(f"{i / 10},{i % 4000 + 1},200\n" for i in range(n_rows))
         )
         tracemalloc.start()
-        n_read = sum(len(chunk) for chunk in read_trace(path, chunk_rows=2000))
+        n_read = sum(len(chunk) for chunk in read_requests(path, chunk_rows=2000))
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert n_read == n_rows
@@ -108,7 +108,7 @@ def test_a_malformed_line_is_named(case, chunk_rows, tmp_path):
 
 
 MALFORMED_JSON = {
-    "no JSON": ("{oops", "t.jsonl, line 2: got Expecting property name"),
+    "no JSON": ("{oops", "t.jsonl, line 2: got Expecting property name enclosed in double quotes at character 2;"),
     "no object": ("[1]", "t.jsonl, line 2: got a list; allowed one JSON object"),
     "no tokens": ('{"timestamp": 5, "output_length": 1, "hash_ids": []}', "t.jsonl, line 2, input_length: got nothing"),
     "wrong ids": (
@@ -132,6 +132,13 @@ def test_a_malformed_date_is_named(tmp_path):
     assert fault.startswith("t.csv, line 3, TIMESTAMP: got 'yesterday.4799600'; allowed a date and time")
 
 
+def test_bytes_that_are_no_text_are_a_fault_only_where_they_count(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"model,arrival_s,prompt_tokens,output_tokens\r\nna\xefve,0,5,1\r\nx,1,\xef,1\r\n")
+    (fault,) = faults_of(path)
+    assert fault.startswith("t.csv, line 3, prompt_tokens")
+
+
 def test_faults_come_together_in_the_order_of_lines(tmp_path):
     path = write(tmp_path, "t.csv", HEADER + "0,1,0\n1,0,1\n2,1\nx,1,1\n")
     found = faults_of(path, chunk_rows=2)
@@ -149,7 +156,7 @@ def test_no_more_than_twenty_faults_are_told(tmp_path):
 def test_missing_columns_are_told_before_anything_is_read(tmp_path):
     path = write(tmp_path, "t.csv", "when,prompt_tokens\n0,1\n")
     with pytest.raises(InputFaults) as error:
-        read_trace(path)
+        read_requests(path)
     assert [fault.field for fault in error.value.faults] == ["t.csv, time of arrival", "t.csv, output tokens"]
 
 
@@ -158,7 +165,8 @@ def test_missing_columns_are_told_before_anything_is_read(tmp_path):
     [
         (b"", "an empty file"),
         (HEADER.encode(), "no row of values"),
-        (b"\xff\xfe\x00", "decode"),
+        (b"\xff\xfe\x00", "no row of values"),
+        (b"{oops", "at character 2"),
         (None, "No such file"),
     ],
 )
@@ -167,7 +175,7 @@ def test_a_file_that_is_no_trace_is_told(content, reason, tmp_path):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(InputFaults, match=reason):
-        read_trace(path)
+        read_requests(path)
 
 
 def test_recorded_lengths_need_no_times(tmp_path):
