@@ -53,7 +53,7 @@ class TraceFile:
                     chunks = _jsonl_chunks(file, faults, chunk_rows=chunk_rows)
                 for rows, lines in chunks:
                     yield RawRows(rows=rows, lines=lines, header=self.header)
-        except (OSError, csv.Error) as error:
+        except OSError as error:
             raise InputFaults([_unreadable(self.path, error)]) from error
 
 
@@ -91,7 +91,7 @@ def _csv_chunks(file: Iterable[str], faults: LineFaults, *, chunk_rows: int, n_f
     reader = csv.reader(file)
     next(filter(None, reader))  # the header
     last_line = reader.line_num
-    while not faults.full and (rows := list(islice(reader, chunk_rows))):
+    while not faults.full and (rows := _some(reader, chunk_rows, faults)):
         lines: Sequence[int] = range(last_line + 1, reader.line_num + 1)
         if len(lines) != len(rows):  # a quoted field spans lines
             heights = (1 + sum(field.count("\n") for field in row) for row in rows)
@@ -100,6 +100,15 @@ def _csv_chunks(file: Iterable[str], faults: LineFaults, *, chunk_rows: int, n_f
         if set(map(len, rows)) != {n_fields}:
             rows, lines = _of_width(rows, lines, faults, n_fields)
         yield rows, lines
+
+
+def _some(reader: "csv._reader", n: int, faults: LineFaults) -> list[list[str]]:
+    try:
+        return list(islice(reader, n))
+    except csv.Error as error:  # most often a quote that nothing closes: the rest of the file would be one field
+        remedy = "close the quote that was opened on this line or above"
+        faults.add(reader.line_num, "", got=str(error), allowed="rows of CSV", remedy=remedy)
+        return []
 
 
 def _of_width(

@@ -139,6 +139,12 @@ def test_bytes_that_are_no_text_are_a_fault_only_where_they_count(tmp_path):
     assert fault.startswith("t.csv, line 3, prompt_tokens")
 
 
+def test_a_quote_that_nothing_closes_is_a_fault(tmp_path):
+    (fault,) = faults_of(write(tmp_path, "t.csv", HEADER + '0,1,1\n1,"5,1\n' + "2,1,1\n" * 100_000))
+    assert "field larger than field limit" in fault
+    assert fault.endswith("close the quote that was opened on this line or above")
+
+
 def test_faults_come_together_in_the_order_of_lines(tmp_path):
     path = write(tmp_path, "t.csv", HEADER + "0,1,0\n1,0,1\n2,1\nx,1,1\n")
     found = faults_of(path, chunk_rows=2)
