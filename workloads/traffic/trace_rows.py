@@ -91,7 +91,11 @@ def _csv_chunks(file: Iterable[str], faults: LineFaults, *, chunk_rows: int, n_f
     reader = csv.reader(file)
     next(filter(None, reader))  # the header
     last_line = reader.line_num
-    while not faults.full and (rows := _some(reader, chunk_rows, faults)):
+    while not faults.full and (rows := _some(reader, chunk_rows)):
+        if isinstance(rows, csv.Error):
+            remedy = "close the quote that was opened on this line or above"
+            faults.add(reader.line_num, "", got=str(rows), allowed="rows of CSV", remedy=remedy)
+            return
         lines: Sequence[int] = range(last_line + 1, reader.line_num + 1)
         if len(lines) != len(rows):  # a quoted field spans lines
             heights = (1 + sum(field.count("\n") for field in row) for row in rows)
@@ -102,13 +106,11 @@ def _csv_chunks(file: Iterable[str], faults: LineFaults, *, chunk_rows: int, n_f
         yield rows, lines
 
 
-def _some(reader: "csv._reader", n: int, faults: LineFaults) -> list[list[str]]:
+def _some(rows: Iterator[list[str]], n: int) -> list[list[str]] | csv.Error:
     try:
-        return list(islice(reader, n))
+        return list(islice(rows, n))
     except csv.Error as error:  # most often a quote that nothing closes: the rest of the file would be one field
-        remedy = "close the quote that was opened on this line or above"
-        faults.add(reader.line_num, "", got=str(error), allowed="rows of CSV", remedy=remedy)
-        return []
+        return error
 
 
 def _of_width(
