@@ -53,6 +53,8 @@ _PUBLIC: Mapping[str, str] = {
     "RoutingRecorder": "workloads.layers.recorder:RoutingRecorder",
     "write_routing_trace": "workloads.routing_trace:write_routing_trace",
     "read_routing_trace": "workloads.routing_trace:read_routing_trace",
+    "traffic_of": "workloads.traffic.sources:traffic_of",
+    "read_requests": "workloads.traffic.recorded:read_requests",
     "count_parameters": "workloads.zoo:count_parameters",
     "ZOO": "workloads.zoo:ZOO",
     "read_trace": "validation.traces.reader:read_trace",

@@ -60,6 +60,7 @@ HOUSE = Rules(
         "workloads.replayed",
         "workloads.choices",
         "workloads.expert_placement",
+        "workloads.traffic",
         "workloads.contexts | workloads.routing | workloads.routing_counts | workloads.zoo | workloads.layers"
         " | workloads.hf_config",
         "workloads.step | workloads.graph | workloads.scmoe_models",
@@ -74,6 +75,7 @@ HOUSE = Rules(
         "hw_profiles.schema | hw_profiles.faults",
     ),
     blind=(("workloads", "hw_profiles"), ("simulator", "validation"), ("simulator.engine", "simulator.costs")),
+    plain=("hw_profiles.faults",),  # words about bad input, nothing of a machine
     only_in={
         "torch": ("workloads.layers", "validation.measure", "validation.studies"),
         "scipy": ("hw_profiles.fits", "validation"),
@@ -159,6 +161,12 @@ def test_a_planted_fault_is_found(tmp_path, planted):
     file, text, fault = PLANTED[planted]
     build(tmp_path, {**SOUND, file: text})
     assert any(fault in found for found in faults(tmp_path, TOY)), faults(tmp_path, TOY)
+
+
+def test_a_blind_eye_may_still_see_what_is_plain(tmp_path):
+    file, text, _ = PLANTED["a blind eye opened"]
+    build(tmp_path, {**SOUND, file: text})
+    assert faults(tmp_path, replace(TOY, plain=("house.floor.cellar",))) == []
 
 
 def test_a_module_that_may_print_may_print(tmp_path):

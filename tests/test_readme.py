@@ -1,4 +1,5 @@
-"""The code blocks of the README, of the layers' page and of the schedules' run as they stand, in an empty directory."""
+"""The code blocks of the README and of the pages on layers, schedules and traffic run as they stand, in an empty
+directory."""
 
 import os
 import re
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/layers.md", "docs/schedules.md")
+PAGES = ("README.md", "docs/layers.md", "docs/schedules.md", "docs/traffic.md")
 BLOCKS = [
     block
     for page in PAGES

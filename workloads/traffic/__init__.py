@@ -1,0 +1,1 @@
+"""What users ask of a cluster: requests from traces or from stated laws, one by one or as conversations."""
