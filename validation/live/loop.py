@@ -38,8 +38,8 @@ Say = Callable[[str], None]
 @dataclass(frozen=True, kw_only=True)
 class LiveOptions:
     """What the user asked for: processes, the rate of the link between them (none: they share the loopback device),
-    folder for everything, device, datasheet of the machine (CUDA), model by zoo name, share of its size and routed
-    experts per rank, seconds that one stage may take."""
+    folder for everything, device, datasheet of the machine (CUDA), model by zoo name, share of its size (0: whole
+    on CUDA, an eighth on a CPU) and routed experts per rank, seconds that one stage may take."""
 
     folder: Path
     n_ranks: int = 2
@@ -47,7 +47,7 @@ class LiveOptions:
     device: str = "cpu"
     machine: str = ""
     model: str = "longcat_flash"
-    share: float = 0.125
+    share: float = 0.0
     experts: int = 8
     timeout_s: float = 600.0
 
