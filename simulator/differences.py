@@ -12,7 +12,6 @@ from simulator.amounts import KindAmounts
 from simulator.answer import Answer
 
 REBALANCING = "rebalancing"
-NIC = "nic"
 _NOTICEABLE = 0.01  # of an amount: smaller changes explain nothing
 _MOST_CAUSES = 2
 _LARGE_PART = 0.5  # of a kind's part: what its time beside other work, or queued, must make up to be the cause
@@ -105,10 +104,10 @@ def _changed(before: KindAmounts, after: KindAmounts) -> Iterator[Cause]:
 
 
 def remote_share(amounts: KindAmounts) -> float:
-    """Return the share of a kind's payload that leaves its node over the NIC, of all that it carries, copies that
-    stay on their device included (0 without payload)."""
+    """Return the share of a kind's payload that leaves its node, of all that it carries, copies that stay on their
+    device included (0 without payload)."""
     total = sum(amounts.sent_bytes.values())
-    return amounts.sent_bytes.get(NIC, 0.0) / total if total else 0.0
+    return amounts.remote_bytes / total if total else 0.0
 
 
 def _same_way(causes: Iterator[Cause], change_s: float) -> list[Cause]:

@@ -95,7 +95,7 @@ def _parts(best: Answer, other: Answer) -> Iterator[str]:
             yield f"{verb} {'; '.join(_part(part) for part in same)}."
     rest_s = sum(part.change_s for part in parts) - sum(part.change_s for part in named)
     if abs(rest_s) >= floor_s:
-        yield f"All else: {signed(time_text, rest_s)}."
+        yield f"All else {'wins' if rest_s < 0 else 'loses'} {time_text(abs(rest_s))}."
 
 
 def _part(part: Part) -> str:
@@ -117,7 +117,7 @@ _CAUSE: Mapping[str, Callable[[Cause, str], str]] = {
     ),
     "remote_share": lambda c, _: f"{c.after * 100:.1f} % of its bytes cross nodes instead of {c.before * 100:.1f} %",
     "kernels": lambda c, _: f"{c.after:,.0f} kernels instead of {c.before:,.0f}",
-    "hidden": lambda c, _: f"{time_text(c.after)} of it hidden behind other work instead of {time_text(c.before)}",
+    "hidden": lambda c, _: f"{time_text(c.after)} of it beside the critical path instead of {time_text(c.before)}",
     "queued": lambda c, _: f"{time_text(c.after)} of it before it may start instead of {time_text(c.before)}",
     "pace": lambda c, _: f"the same amounts take {time_text(c.after)} instead of {time_text(c.before)}",
 }
