@@ -46,9 +46,9 @@ def _packing(work: Work, machine: Machine) -> Cost:
 def _flight(work: Work, machine: Machine) -> Cost:
     """Bytes on the links, then the latency of the slowest tier; SMs only where the kernels have no receive hook.
 
-    A kernel library that sends every copy over the NIC (`low_latency_tiers = "nic"`) stays on NVLink only where there is
-    but one node; `counts_local_copies` charges the copies that a rank sends to itself, as rates quoted per copy do: they take
-    time and are not among the bytes sent.
+    A kernel library that sends every copy over the NIC (`low_latency_tiers = "nic"`) stays on NVLink only where there
+    is but one node; `counts_local_copies` charges the copies that a rank sends to itself, as rates quoted per copy do:
+    they take time and are not among the bytes sent.
     """
     rules, traffic = machine.profile.all_to_all, traffic_of(work)
     nic_only = rules.low_latency_tiers == "nic" and not machine.one_node
