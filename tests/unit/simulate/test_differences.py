@@ -1,12 +1,12 @@
 """Why one step is longer than another: parts that add up, causes that are amounts of the runs."""
 
 from dataclasses import replace
-from math import fsum
+from math import comb, fsum
 
 import pytest
 
 from simulator.answer import Answer
-from simulator.differences import best_first, difference_parts, distinct, remote_share
+from simulator.differences import best_first, difference_parts, distinct
 from simulator.evaluate import evaluate
 from simulator.scenario import build_scenario, load_scenario
 
@@ -72,7 +72,17 @@ def test_of_even_copies_those_for_the_own_rank_stay_and_those_for_other_nodes_le
     copies = 96 * 2 * 8 * 4  # sequences, with a draft each, FFN experts on average, layers
     assert sum(dispatch.sent_bytes.values()) == pytest.approx(copies * (6144 + 4 * 6144 / 128 + 16))
     assert dispatch.sent_bytes["local"] / sum(dispatch.sent_bytes.values()) == pytest.approx(stays)
-    assert remote_share(dispatch) == pytest.approx(leaves)
+    assert dispatch.remote_bytes / sum(dispatch.sent_bytes.values()) == pytest.approx(leaves)
+
+
+def test_one_copy_per_node_instead_of_one_per_expert_is_named_by_what_crosses_nodes():
+    """A token's 8 experts of 512 lie on 8 nodes of 64: it reaches another node with 1 - C(448, 8) / C(512, 8)."""
+    copies, once = (
+        evaluate(load_scenario("longcat-flash-decode-h800x128", ["layout.ep=64", f"run.all_to_all={name}"]))
+        for name in ("pairwise", "normal")
+    )
+    before, after = causes_of(copies, once, "dispatch")["remote"]
+    assert after / before == pytest.approx(7 * (1 - comb(448, 8) / comb(512, 8)) / (8 * 7 / 8))
 
 
 def test_a_slower_link_changes_no_amount_but_the_pace(itself):
