@@ -121,7 +121,8 @@ def test_what_is_left_after_the_largest_parts_is_won_or_lost(make_answer):
 
 
 def test_equal_answers_are_named_as_equal_and_told_apart_no_further(make_answer):
-    assert comparison_sentences([make_answer("a", warnings=[]), make_answer("b")], make_answer("the scenario itself"))[1:] == [
+    answers = [make_answer("a", warnings=[]), make_answer("b")]
+    assert comparison_sentences(answers, make_answer("the scenario itself"))[1:] == [
         "The same as a in every time: b.", "The scenario itself is like a.",
     ]  # fmt: skip
 
