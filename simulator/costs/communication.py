@@ -66,7 +66,7 @@ def _flight(work: Work, machine: Machine) -> Cost:
         holds_sms=sms > 0,
         bytes_C=_link_bytes(charged_out, charged_in) | border_bytes(traffic),
         group_C=traffic.group_C,
-        tail_latency_s=(_latency_s(sent, machine) + border_latency_s(traffic, machine)) * traffic.n_hops,
+        tail_latency_s=_latency_s(sent, machine) + border_latency_s(traffic, machine),
     )
     return _on_links(work, machine, demand, sent)
 
@@ -101,7 +101,7 @@ def _node_collective(work: Work, machine: Machine) -> Cost:
         sms=NODE_COLLECTIVE_SMS,
         bytes_C=_link_bytes(traffic.sent_C, traffic.received_C),
         group_C=traffic.group_C,
-        tail_latency_s=machine.profile.tiers["nvlink"].latency_s * traffic.n_hops,
+        tail_latency_s=machine.profile.tiers["nvlink"].latency_s,
     )
     return _on_links(work, machine, demand, traffic.sent_C)
 
