@@ -3,7 +3,7 @@
 O ops, P ops of the critical path, C rank classes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -20,9 +20,10 @@ LOCAL = "local"  # the tier of what stays on its device
 class KindAmounts:
     """Per device and step, over all ops of one kind: kernels launched; FLOPs, bytes of weights and KV cache read from
     memory, and payload sent or received over links, of the rank with most in each op (the critical path follows it);
-    payload sent by tier, "local" for what stays on its device, mean over ranks. Times of the slowest rank in each op
-    [s]: `longest_s`, waits for other ranks aside; `hidden_s` of it beside the critical path; `queued_s` for which the
-    critical path stands before its ops (launch gaps within a demand are the op's own)."""
+    payload sent by tier, "local" for what stays on its device, and what leaves the node (`remote_bytes`), mean over
+    ranks. Times of the slowest rank in each op [s]: `longest_s`, waits for other ranks aside; `hidden_s` of it beside
+    the critical path; `queued_s` for which the critical path stands before its ops (launch gaps within a demand are
+    the op's own)."""
 
     kind: str
     n_kernels: int
@@ -30,6 +31,7 @@ class KindAmounts:
     hbm_bytes_max: float
     crossing_bytes_max: float = 0.0
     sent_bytes: Mapping[str, float] = field(default_factory=dict)
+    remote_bytes: float = 0.0
     longest_s: float = 0.0
     hidden_s: float = 0.0
     queued_s: float = 0.0
@@ -63,6 +65,7 @@ def _amounts(kind: str, ops: Sequence[tuple[Op, Cost]], n_alike_C: IntArray) -> 
         hbm_bytes_max=float(sum(op.work.hbm_bytes_C.max() for op, _ in ops)),
         crossing_bytes_max=sum(_most_crossing(op.work.traffic) for op, _ in ops if op.work.traffic is not None),
         sent_bytes={tier: float(np.average(b_C, weights=n_alike_C)) for tier, b_C in _sent_by_tier(ops).items()},
+        remote_bytes=float(sum(np.average(b_C, weights=n_alike_C) for b_C in _remote(ops))),
     )
 
 
@@ -74,6 +77,13 @@ def _sent_by_tier(ops: Sequence[tuple[Op, Cost]]) -> dict[str, FloatArray]:
         for tier, bytes_C in {LOCAL: op.work.traffic.local_C, **cost.sent_bytes}.items():
             total[tier] = total[tier] + bytes_C if tier in total else np.asarray(bytes_C, dtype=float)
     return total
+
+
+def _remote(ops: Sequence[tuple[Op, Cost]]) -> Iterator[FloatArray]:
+    """What goes to other nodes; kernels that know no other way send over the NIC inside a node too."""
+    for op, _ in ops:
+        if op.work.traffic is not None and "remote" in op.work.traffic.sent_C:
+            yield op.work.traffic.sent_C["remote"]
 
 
 def _most_crossing(traffic: Traffic) -> float:

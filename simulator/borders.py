@@ -5,13 +5,14 @@ Rank r stands on device r.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from hw_profiles.schema import HardwareProfile
 from hw_profiles.topology import shared_links
 from hw_profiles.topology.sharing import SharedLink
 from workloads.borders import Border
+from workloads.step import AllToAll
 
 _NAMES = {"nic": "shared_nic"}  # "nic" is the lane of a device into its tier
 ROUNDING = 1e-9
@@ -33,6 +34,16 @@ def shared_borders(profile: HardwareProfile, n_devices: int) -> list[SharedBorde
     ups = [link for link in shared_links(profile, n_devices).links if link.direction == "up"]
     kinds = [list(links) for _, links in groupby(ups, key=_stem)]
     return [_border(links) for links in kinds if _matters(profile, links)]
+
+
+def step_borders(profile: HardwareProfile, n_devices: int, all_to_all: AllToAll) -> tuple[Border, ...]:
+    """Return the borders of `shared_borders` as a step takes them: low-latency kernels that send every copy over the
+    NIC cross those of the fabric between two ranks of a node too, and none inside it."""
+    borders = tuple(shared.border for shared in shared_borders(profile, n_devices))
+    nic_only = profile.all_to_all.low_latency_tiers == "nic" and n_devices > profile.node.n_devices
+    if all_to_all != "low_latency" or not nic_only:
+        return borders
+    return tuple(replace(border, scope="any") for border in borders if border.scope == "fabric")
 
 
 def lane_bytes_per_s(profile: HardwareProfile, tier: str) -> float:

@@ -47,7 +47,8 @@ class Study:
         return float(run_scenario(self.at(figure, schedule=schedule, shortcut=shortcut)).times.end_OC.max())
 
     def communication_share(self, figure: float) -> float:
-        """Return all-to-alls / (all-to-alls + router + experts), each alone: the ScMoE paper's share of MoE time."""
+        """Return all-to-alls / (all-to-alls + router + routed and shared experts), each alone: the ScMoE paper's share
+        of MoE time."""
         took_s = seconds_by_kind(self.at(figure, schedule="sequential", shortcut=0))
         moe_s = sum(took_s.get(kind, 0.0) for kind in MOE)
         return sum(took_s.get(kind, 0.0) for kind in ALL_TO_ALLS) / moe_s if moe_s else 0.0

@@ -12,7 +12,6 @@ from simulator.amounts import KindAmounts
 from simulator.answer import Answer
 
 REBALANCING = "rebalancing"
-NIC = "nic"
 _NOTICEABLE = 0.01  # of an amount: smaller changes explain nothing
 _MOST_CAUSES = 2
 _LARGE_PART = 0.5  # of a kind's part: what its time beside other work, or queued, must make up to be the cause
@@ -20,8 +19,8 @@ _LARGE_PART = 0.5  # of a kind's part: what its time beside other work, or queue
 
 @dataclass(frozen=True, kw_only=True)
 class Cause:
-    """An amount that changed: `name` (weights, work, crossing, remote_share, kernels, hidden, queued, pace), before and
-    after; times in s, bytes in B, shares 0..1."""
+    """An amount that changed: `name` (weights, work, crossing, remote, kernels, hidden, queued, pace), before and
+    after; times in s, bytes in B."""
 
     name: str
     before: float
@@ -100,15 +99,8 @@ def _changed(before: KindAmounts, after: KindAmounts) -> Iterator[Cause]:
     yield Cause(name="weights", before=before.hbm_bytes_max, after=after.hbm_bytes_max)
     yield Cause(name="work", before=before.flops_max, after=after.flops_max)
     yield Cause(name="crossing", before=before.crossing_bytes_max, after=after.crossing_bytes_max)
-    yield Cause(name="remote_share", before=remote_share(before), after=remote_share(after))
+    yield Cause(name="remote", before=before.remote_bytes, after=after.remote_bytes)
     yield Cause(name="kernels", before=before.n_kernels, after=after.n_kernels)
-
-
-def remote_share(amounts: KindAmounts) -> float:
-    """Return the share of a kind's payload that leaves its node over the NIC, of all that it carries, copies that
-    stay on their device included (0 without payload)."""
-    total = sum(amounts.sent_bytes.values())
-    return amounts.sent_bytes.get(NIC, 0.0) / total if total else 0.0
 
 
 def _same_way(causes: Iterator[Cause], change_s: float) -> list[Cause]:

@@ -161,6 +161,10 @@ def warnings_of(scenario: Scenario) -> Sequence[str]:
         found.append(f"{model.title}'s sparse attention is not modelled: attention reads the full context")
     if scenario.routing.zero_experts == "remap0" and model.moe.n_zero_experts:
         found.append("remap0 sends every zero-expert slot to expert 0: its rank is a hot spot")
+    in_graph = scenario.phase == "decode" and scenario.run.launch == "graph"
+    if in_graph and scenario.all_to_all == "normal" and scenario.layout.ep > 1:
+        # DeepEP README: the CPU waits for the received counts, "not compatible with CUDA graph"
+        found.append("normal all-to-alls wait on the host, for which no time stands here and which no graph allows")
     if scenario.machine_overrides:
         found.append(f"assumed, not {scenario.machine}'s own: {', '.join(scenario.machine_overrides)}")
     if not scenario.run.contention:

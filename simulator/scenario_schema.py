@@ -11,7 +11,7 @@ from hw_profiles.faults import Fault, InputFaults, unknown_word
 from hw_profiles.fitted import Fitted
 from hw_profiles.loader import load_curves, load_profile
 from hw_profiles.schema import HardwareProfile
-from simulator.borders import SharedBorder, shared_borders
+from simulator.borders import SharedBorder, shared_borders, step_borders
 from simulator.overrides import Overrides, override_machine, override_model
 from workloads.batch import Batch, Mtp, Precision, RoutingSpec
 from workloads.config_keys import ConfigFaults
@@ -123,7 +123,7 @@ class Scenario:
             kernels="torch" if self.run.backend == "torch" else "fused",
             parts=self.run.parts,
             seed=self.seed,
-            borders=tuple(shared.border for shared in self.shared_borders),
+            borders=step_borders(self.profile, self.n_gpus, self.all_to_all),
         )
 
 

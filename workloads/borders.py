@@ -13,15 +13,17 @@ import numpy as np
 
 from workloads.ops import FloatArray
 
+Scope = Literal["node", "fabric", "any"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Border:
     """One kind of border: `groups` of ranks, each with a shared link out and one in. Traffic of its `scope` ("node":
-    between ranks of one node, "fabric": between nodes) that leaves or enters a group loads its link with `share` of
-    its bytes."""
+    between ranks of one node, "fabric": between nodes, "any": both, of kernels that know no link inside the node) that
+    leaves or enters a group loads its link with `share` of its bytes."""
 
     name: str
-    scope: Literal["node", "fabric"]
+    scope: Scope
     groups: tuple[tuple[int, ...], ...]
     share: float = 1.0
 

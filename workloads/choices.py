@@ -62,15 +62,13 @@ def expected_choices(
     zero_slots = remapped_slots(step, pmf_K)
     if zero_slots:
         choices_SN[:, 0] += tokens_S * zero_slots
-    active_Q = active_slots(placement, include_N, tokens_S)
-    if zero_slots:
-        active_Q[placement.expert_Q == 0] = 1.0
+    with_row_N = _with_remapped_row(include_N, popularity_N, pmf_K) if zero_slots else include_N
     touch = _touch_of_replicas if placement.replicated else _touch_of_single_slots
     rank_FD, node_FM = touch(placement, popularity_N, pmf_K, remapped=bool(zero_slots))
     tokens_S1, origin_S = tokens_S[:, None], placement.origin_S
     return ChoiceCounts(
         choices_SQ=placement.slots_of(choices_SN),
-        active_Q=active_Q,
+        active_Q=active_slots(placement, with_row_N, tokens_S),
         touched_SD=tokens_S1 * rank_FD[origin_S],
         touched_SM=tokens_S1 * node_FM[origin_S],
     )
@@ -109,12 +107,23 @@ def _touch_of_replicas(
     return touch(rank_FND), touch(node_FNM)
 
 
+def _with_remapped_row(include_N: FloatArray, popularity_N: FloatArray, pmf_K: FloatArray) -> FloatArray:
+    """Probability that a token has a row of each expert when every token with a zero expert has one of expert 0."""
+    with_row_N = include_N.copy()
+    without_zeros = inclusion_probabilities(popularity_N, _all_ffn(pmf_K))[0]
+    with_row_N[0] = 1.0 - pmf_K[-1] * (1.0 - without_zeros)
+    return with_row_N
+
+
+def _all_ffn(pmf_K: FloatArray) -> FloatArray:
+    """The distribution of tokens without a zero expert: K FFN experts."""
+    return np.asarray(np.eye(len(pmf_K))[-1])
+
+
 def _touch_with_remap(popularity_N: FloatArray, pmf_K: FloatArray, group_N: IntArray) -> float:
     """Probability that a token touches expert 0's group when every token with a zero expert is sent there."""
-    all_ffn_K = np.zeros(len(pmf_K))
-    all_ffn_K[-1] = 1.0
     elsewhere_N = (group_N != group_N[0]).astype(np.int64)
-    touch = touch_probabilities(popularity_N, all_ffn_K, elsewhere_N, 2)[0]
+    touch = touch_probabilities(popularity_N, _all_ffn(pmf_K), elsewhere_N, 2)[0]
     return float(1.0 - pmf_K[-1] + pmf_K[-1] * touch)
 
 

@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from workloads.borders import crossings, on_ranks
+from workloads.borders import Scope, crossings, on_ranks
 from workloads.choices import ChoiceCounts, expected_choices, sampled_choices
 from workloads.expert_placement import ExpertPlacement
 from workloads.ops import FloatArray, IntArray
@@ -95,20 +95,21 @@ def _with_borders(
     return replace(loads, border_out_LRV=out_LRV, border_in_LRV=in_LRV)
 
 
-def _pairs(placement: ExpertPlacement, counts: ChoiceCounts, *, once_per_node: bool) -> dict[str, FloatArray]:
-    """Copies from each rank S to each rank D of one group, inside nodes and between them."""
+def _pairs(placement: ExpertPlacement, counts: ChoiceCounts, *, once_per_node: bool) -> dict[Scope, FloatArray]:
+    """Copies from each rank S to each rank D of one group, by the scope of the borders that they may cross."""
     ep, node_E = placement.n_ranks, placement.node_E
     same_node_SD = node_E[:, None] == node_E
     if not once_per_node:
         pair_SD = counts.choices_SQ.reshape(ep, ep, -1).sum(axis=2)
         near_SD = np.where(same_node_SD & ~np.eye(ep, dtype=bool), pair_SD, 0.0)
-        return {"node": near_SD, "fabric": np.where(same_node_SD, 0.0, pair_SD)}
+        far_SD = np.where(same_node_SD, 0.0, pair_SD)
+        return {"node": near_SD, "fabric": far_SD, "any": near_SD + far_SD}
     rail_E = np.arange(ep) % placement.ranks_per_node
     same_rail_SD = rail_E[:, None] == rail_E
     away_SD = np.where(same_node_SD | ~same_rail_SD, 0.0, counts.touched_SM[:, node_E])
     hop_SD = np.where(same_rail_SD, 0.0, counts.touched_SD)  # from the rank of the source's rail in the node of D
     forwarded_SD = np.where(same_node_SD, same_rail_SD.astype(float) @ hop_SD, 0.0)
-    return {"node": forwarded_SD, "fabric": away_SD}
+    return {"node": forwarded_SD, "fabric": away_SD, "any": forwarded_SD + away_SD}
 
 
 def _chooser(

@@ -41,15 +41,14 @@ class Traffic:
 
     "node" crosses the links inside a node, "remote" leaves the node; `local_C` stays on the device. `group_C` numbers
     the group of ranks that take part together; an op ends on no rank of a group before every rank of it has sent.
-    `n_hops`: messages in sequence that the algorithm needs (latency is paid that often). `border_out_C`, `border_in_C`:
-    border to the bytes on the links out of and into the rank's group there, all ranks of the group together.
+    `border_out_C`, `border_in_C`: border to the bytes on the links out of and into the rank's group there, all ranks of
+    the group together.
     """
 
     sent_C: BytesByDistance
     received_C: BytesByDistance
     local_C: FloatArray
     group_C: IntArray
-    n_hops: int = 1
     border_out_C: Mapping[str, FloatArray] = field(default_factory=dict)
     border_in_C: Mapping[str, FloatArray] = field(default_factory=dict)
 

@@ -1,6 +1,6 @@
 """The placement of a step's experts in each MoE layer, from the loads it knows, and what it moves when made anew.
 
-N routed experts, L MoE layers, E ranks of an EP group, Q expert slots.
+N routed experts, L MoE layers, E ranks of an EP group, S source and D destination rank in it, Q expert slots.
 """
 
 from collections.abc import Iterator
@@ -95,43 +95,30 @@ def _recorded_loads(step: StepSpec, path: str, layer: int, window: int) -> Float
     return recorded_loads(ids_MK, trace.n_routed_experts)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Moves:
-    """Experts that each rank of an EP group receives and sends when placements change, all layers together: from
-    inside its node, and from other nodes. (E,) each."""
-
-    received_node_E: IntArray
-    received_remote_E: IntArray
-    sent_node_E: IntArray
-    sent_remote_E: IntArray
-
-
-def rebalance_moves(step: StepSpec) -> Moves:
-    """Return what moves when the placement of one window of loads gives way to that of the next."""
-    ep, repeats = step.layout.ep, n_moe_layers(step.model) if layers_are_alike(step) else 1
-    found_FE = np.zeros((4, ep), dtype=np.int64)
+def rebalance_moves(step: StepSpec) -> IntArray:
+    """Return how many experts rank S sends to rank D of an EP group, all layers together, when the placement of one
+    window of loads gives way to that of the next, (S, D)."""
+    repeats = n_moe_layers(step.model) if layers_are_alike(step) else 1
+    moved_SD = np.zeros((step.layout.ep, step.layout.ep), dtype=np.int64)
     for old, new in zip(layer_routings(step, window=0), layer_routings(step, window=1), strict=True):
-        found_FE += repeats * moves_between(old.placement, new.placement)
-    return Moves(
-        received_node_E=found_FE[0], received_remote_E=found_FE[1], sent_node_E=found_FE[2], sent_remote_E=found_FE[3]
-    )
+        moved_SD += repeats * moves_between(old.placement, new.placement)
+    return moved_SD
 
 
 def moves_between(old: ExpertPlacement, new: ExpertPlacement) -> IntArray:
-    """Return experts received and sent by each rank, in the order of `Moves`, (4, E).
+    """Return how many experts rank S sends to rank D, (S, D).
 
     A rank fetches every expert that it did not hold, from a rank of its node where one holds it, else from any; of
     several, from the one that has sent least.
     """
     held_EN, wanted_EN = _held(old), _held(new)
-    moves = np.zeros((4, old.n_ranks), dtype=np.int64)
+    moved_SD, sent_E = np.zeros((old.n_ranks, old.n_ranks), dtype=np.int64), np.zeros(old.n_ranks, dtype=np.int64)
     for rank, expert in np.argwhere(wanted_EN & ~held_EN):
         near_E = held_EN[:, expert] & (old.node_E == old.node_E[rank])
-        inside = bool(near_E.any())
-        source = np.argmin(np.where(near_E if inside else held_EN[:, expert], moves[2] + moves[3], np.iinfo(int).max))
-        moves[0 if inside else 1, rank] += 1
-        moves[2 if inside else 3, source] += 1
-    return moves
+        source = np.argmin(np.where(near_E if near_E.any() else held_EN[:, expert], sent_E, np.iinfo(int).max))
+        moved_SD[source, rank] += 1
+        sent_E[source] += 1
+    return moved_SD
 
 
 def _held(placement: ExpertPlacement) -> np.ndarray:

@@ -46,27 +46,34 @@ def _packing(work: Work, machine: Machine) -> Cost:
 def _flight(work: Work, machine: Machine) -> Cost:
     """Bytes on the links, then the latency of the slowest tier; SMs only where the kernels have no receive hook.
 
-    A kernel library that sends every copy over the NIC (`low_latency_tiers = "nic"`) still stays on NVLink inside one
-    node; `counts_local_copies` charges the copies that a rank sends to itself, as rates quoted per copy do.
+    A kernel library that sends every copy over the NIC (`low_latency_tiers = "nic"`) stays on NVLink only where there
+    is but one node; `counts_local_copies` charges the copies that a rank sends to itself, as rates quoted per copy do:
+    they take time and are not among the bytes sent.
     """
     rules, traffic = machine.profile.all_to_all, traffic_of(work)
     nic_only = rules.low_latency_tiers == "nic" and not machine.one_node
     sent, received = traffic.sent_C, traffic.received_C
-    local_C = traffic.local_C if rules.counts_local_copies else np.zeros_like(traffic.local_C)
+    charged_out, charged_in = sent, received
     if nic_only:
-        sent = {"remote": sent["node"] + sent["remote"] + local_C}
-        received = {"remote": received["node"] + received["remote"] + local_C}
+        local_C = traffic.local_C if rules.counts_local_copies else np.zeros_like(traffic.local_C)
+        charged_out, charged_in = (_over_nic(moved, local_C) for moved in (sent, received))
+        sent = _over_nic(sent, np.zeros_like(local_C))
     sms = 0 if rules.hooked else rules.low_latency_sms
     demand = Demand(
         latency_s_C=np.zeros_like(work.flops_C),
         sm_s_C=np.zeros_like(work.flops_C),
         sms=sms,
         holds_sms=sms > 0,
-        bytes_C=_link_bytes(sent, received) | border_bytes(traffic),
+        bytes_C=_link_bytes(charged_out, charged_in) | border_bytes(traffic),
         group_C=traffic.group_C,
-        tail_latency_s=(_latency_s(sent, machine) + border_latency_s(traffic, machine)) * traffic.n_hops,
+        tail_latency_s=_latency_s(sent, machine) + border_latency_s(traffic, machine),
     )
     return _on_links(work, machine, demand, sent)
+
+
+def _over_nic(moved: BytesByDistance, local_C: FloatArray) -> BytesByDistance:
+    """All of it as bytes of the NIC."""
+    return {"remote": moved["node"] + moved["remote"] + local_C}
 
 
 def _normal(work: Work, machine: Machine) -> Cost:
@@ -94,7 +101,7 @@ def _node_collective(work: Work, machine: Machine) -> Cost:
         sms=NODE_COLLECTIVE_SMS,
         bytes_C=_link_bytes(traffic.sent_C, traffic.received_C),
         group_C=traffic.group_C,
-        tail_latency_s=machine.profile.tiers["nvlink"].latency_s * traffic.n_hops,
+        tail_latency_s=machine.profile.tiers["nvlink"].latency_s,
     )
     return _on_links(work, machine, demand, traffic.sent_C)
 

@@ -16,15 +16,16 @@ MOST_NAMED = 5  # answers that the sentences set against the best one, or say wh
 
 
 def comparison_sentences(answers: Sequence[Answer], base: Answer | None = None) -> list[str]:
-    """The best first, then against it the next ones and `base`, the scenario before anything was varied; then what
-    cannot run and why."""
+    """The best first, then against it the next ones and `base`, the scenario before anything was varied; then what the
+    best is to be read with, and what cannot run and why."""
     ordered = best_first(answers)
     feasible = [answer for answer in ordered if answer.feasible]
     refused = ordered[len(feasible) :]
     sentences = [*_best(feasible)]
     sentences.extend(difference_sentence(feasible[0], other) for other in islice(distinct(feasible), 1, MOST_NAMED + 1))
     sentences.extend(_against_base(feasible, base) if base is not None and base.feasible else [])
-    return [*sentences, *_refusals(refused)]
+    caveats = [f"Of {feasible[0].name}: {warning}." for warning in feasible[0].warnings] if feasible else []
+    return [*sentences, *caveats, *_refusals(refused)]
 
 
 def _against_base(feasible: Sequence[Answer], base: Answer) -> Iterator[str]:
@@ -95,7 +96,7 @@ def _parts(best: Answer, other: Answer) -> Iterator[str]:
             yield f"{verb} {'; '.join(_part(part) for part in same)}."
     rest_s = sum(part.change_s for part in parts) - sum(part.change_s for part in named)
     if abs(rest_s) >= floor_s:
-        yield f"All else: {signed(time_text, rest_s)}."
+        yield f"All else {'wins' if rest_s < 0 else 'loses'} {time_text(abs(rest_s))}."
 
 
 def _part(part: Part) -> str:
@@ -115,9 +116,9 @@ _CAUSE: Mapping[str, Callable[[Cause, str], str]] = {
     "crossing": lambda c, _: (
         f"the busiest rank moves {bytes_text(c.after)} over links instead of " + bytes_text(c.before)
     ),
-    "remote_share": lambda c, _: f"{c.after * 100:.1f} % of its bytes cross nodes instead of {c.before * 100:.1f} %",
+    "remote": lambda c, _: f"a rank sends {bytes_text(c.after)} to other nodes instead of {bytes_text(c.before)}",
     "kernels": lambda c, _: f"{c.after:,.0f} kernels instead of {c.before:,.0f}",
-    "hidden": lambda c, _: f"{time_text(c.after)} of it hidden behind other work instead of {time_text(c.before)}",
+    "hidden": lambda c, _: f"{time_text(c.after)} of it beside the critical path instead of {time_text(c.before)}",
     "queued": lambda c, _: f"{time_text(c.after)} of it before it may start instead of {time_text(c.before)}",
     "pace": lambda c, _: f"the same amounts take {time_text(c.after)} instead of {time_text(c.before)}",
 }

@@ -6,6 +6,7 @@ C rank classes.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from workloads.borders import Scope
 from workloads.lowering.view import View
 from workloads.ops import FloatArray
 
@@ -22,7 +23,7 @@ NO_BORDERS = BorderBytes(out_C={}, in_C={})
 
 
 def border_bytes(
-    view: View, at: int, payload: float, *, back: bool, scopes: Collection[str] = ("node", "fabric")
+    view: View, at: int, payload: float, *, back: bool, scopes: Collection[Scope] = ("node", "fabric", "any")
 ) -> BorderBytes:
     """Return what crosses the borders of `scopes` in MoE layer `at`: what dispatch sends out, combine brings in."""
     names = {v: border.name for v, border in enumerate(view.step.borders) if border.scope in scopes}

@@ -44,7 +44,8 @@ def _hierarchical(view: View, at: int, kind: str, payload: float, back: bool) ->
     """One copy per destination node on the source's rail, then one per rank over NVLink: the bytes of DeepEP's normal
     kernels, but one stage after the other (as Tutel's 2DH, arXiv 2206.03382, section 4.3, without its pipelining)."""
     loads, none_C = view.loads, view.zeros_C
-    over_rails, in_nodes = (border_bytes(view, at, payload, back=back, scopes=[scope]) for scope in ("fabric", "node"))
+    over_rails = border_bytes(view, at, payload, back=back, scopes=["fabric"])
+    in_nodes = border_bytes(view, at, payload, back=back, scopes=["node"])
     rail = (loads.nic_sent_LR[at] * payload, loads.nic_received_LR[at] * payload)
     inside = (loads.nvlink_sent_LR[at] * payload, loads.nvlink_received_LR[at] * payload)
     stages = [

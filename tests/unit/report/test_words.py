@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from simulator.amounts import KindAmounts
 from simulator.differences import critical_path_changes
-from simulator.report.comparison_words import comparison_sentences
+from simulator.report.comparison_words import comparison_sentences, difference_sentence
 from simulator.report.words import confidence_line, headline, sentences
 
 METRICS = {
@@ -84,27 +84,45 @@ def amounts(kind, **changes):
 def test_a_comparison_names_the_kinds_that_make_the_difference_and_the_amounts_behind_them(make_answer, infeasible):
     slow = make_answer(
         "EP32", metrics=METRICS, kinds=kinds(dispatch=8e-3, combine=40.28e-3, experts=3.2e-3),
-        amounts=[amounts("experts", hbm_bytes_max=45e9), amounts("dispatch", sent_bytes={"nic": 3.0, "nvlink": 1.0}),
-                 amounts("combine", hidden_s=0.0)],
+        amounts=[amounts("experts", hbm_bytes_max=45e9), amounts("combine", hidden_s=0.0),
+                 amounts("dispatch", remote_bytes=6e6)],
     )  # fmt: skip
     better = {"step_s": 41.48e-3, "tpot_s": 22.88e-3, "exposed_comm_s": 1e-3, "tokens_per_s_per_gpu": 4731.0}
     fast = make_answer(
-        "EP128", metrics=METRICS | better, kinds=kinds(dispatch=9e-3, combine=30.28e-3, experts=2.2e-3),
-        amounts=[amounts("experts", hbm_bytes_max=22e9), amounts("dispatch", sent_bytes={"nic": 7.0, "nvlink": 1.0}),
-                 amounts("combine", hidden_s=10e-3)],
+        "EP128", metrics=METRICS | better, warnings=[], kinds=kinds(dispatch=9e-3, combine=30.28e-3, experts=2.2e-3),
+        amounts=[amounts("experts", hbm_bytes_max=22e9), amounts("combine", hidden_s=10e-3),
+                 amounts("dispatch", remote_bytes=7e6)],
     )  # fmt: skip
     assert comparison_sentences([slow, fast, replace(infeasible, name="160 sequences")]) == [
         "EP128 is fastest (TPOT 22.9 ms) and yields most (4,731 tokens/s/GPU).",
         "EP128 against EP32: +25 % tokens/s/GPU; a step takes 41.5 ms instead of 51.5 ms. "
-        "It wins 10 ms on combine (10 ms of it hidden behind other work instead of 0 s); "
+        "It wins 10 ms on combine (10 ms of it beside the critical path instead of 0 s); "
         "1 ms on experts (the busiest rank reads 22 GB of weights instead of 45 GB). "
-        "It loses 1 ms on dispatch (87.5 % of its bytes cross nodes instead of 75.0 %).",
+        "It loses 1 ms on dispatch (a rank sends 7 MB to other nodes instead of 6 MB).",
         "160 sequences cannot run: 81.2 GB do not fit the 72 GB a device may use.",
     ]
 
 
+def test_the_best_is_named_with_its_warnings_those_of_the_others_stand_in_their_own_parts(make_answer):
+    best = make_answer("a", metrics=METRICS | {"tokens_per_s_per_gpu": 2.0}, warnings=["half is extrapolated"])
+    other = make_answer("b", metrics=METRICS | {"tokens_per_s_per_gpu": 1.0}, warnings=["all is assumed"])
+    said = comparison_sentences([other, best])
+    assert "Of a: half is extrapolated." in said
+    assert not any("assumed" in sentence for sentence in said)
+
+
+def test_what_is_left_after_the_largest_parts_is_won_or_lost(make_answer):
+    names = ("attention", "dense_ffn", "experts", "dispatch", "combine")
+    long, short = ({name: (5 - at) * ms * 1e-3 for at, name in enumerate(names)} for ms in (2.0, 1.0))
+    slow = make_answer("slow", metrics=METRICS | {"step_s": 30e-3, "tokens_per_s_per_gpu": 1.0}, kinds=kinds(**long))
+    fast = make_answer("fast", metrics=METRICS | {"step_s": 15e-3, "tokens_per_s_per_gpu": 2.0}, kinds=kinds(**short))
+    assert difference_sentence(fast, slow).endswith("2 ms on dispatch. All else wins 1 ms.")
+    assert difference_sentence(slow, fast).endswith("2 ms on dispatch. All else loses 1 ms.")
+
+
 def test_equal_answers_are_named_as_equal_and_told_apart_no_further(make_answer):
-    assert comparison_sentences([make_answer("a"), make_answer("b")], make_answer("the scenario itself"))[1:] == [
+    answers = [make_answer("a", warnings=[]), make_answer("b")]
+    assert comparison_sentences(answers, make_answer("the scenario itself"))[1:] == [
         "The same as a in every time: b.", "The scenario itself is like a.",
     ]  # fmt: skip
 

@@ -4,7 +4,7 @@ import pytest
 
 from hw_profiles.faults import InputFaults
 from hw_profiles.loader import load_profile
-from simulator.evaluate import run_scenario
+from simulator.evaluate import run_scenario, warnings_of
 from simulator.overrides import override_model
 from simulator.scenario import (
     apply_setting,
@@ -184,3 +184,17 @@ def test_half_the_link_takes_a_flight_of_bytes_twice_as_long():
     nic = load_profile("longcat_report_theory").tiers["nic"]
     halved = [f"machine_overrides.tiers.nic.bytes_per_s={nic.bytes_per_s / 2}"]
     assert dispatch_s(halved) == pytest.approx(2 * dispatch_s([]), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("settings", "warned"),
+    [
+        ([], False),
+        (["run.all_to_all=normal"], True),
+        (["run.all_to_all=normal", "run.launch=eager"], False),
+        (["run.all_to_all=normal", "layout.ep=1"], False),
+    ],
+)
+def test_normal_all_to_alls_in_a_graph_of_decode_are_warned_of(settings, warned):
+    warnings = warnings_of(load_scenario("longcat-flash-lite-decode-h800x8", settings))
+    assert any("wait on the host" in warning for warning in warnings) == warned

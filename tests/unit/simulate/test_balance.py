@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from small_fabrics import GB, fabric
 from unit.workloads.toys import toy_step
 
 from hw_profiles.faults import InputFaults
@@ -90,19 +91,29 @@ MOVING = Layout(ep=4, expert_placement="eplb", placement_loads="window:1", rebal
 
 def test_moved_experts_take_their_bytes_over_their_links():
     step, profile = toy_step(layout=MOVING, routing={"popularity": "power_law:1.2"}, seed=1), load_profile("h800_sxm")
-    moves, cost = rebalance_moves(step), rebalancing(step, profile)
-    received_E = moves.received_node_E + moves.received_remote_E
-    assert received_E.sum() == (moves.sent_node_E + moves.sent_remote_E).sum() > 0
+    moved_SD, cost = rebalance_moves(step), rebalancing(step, profile)
+    assert not moved_SD.diagonal().any()
     expert_bytes = expert_parameters(step.model) * WEIGHT_BYTES["fp8"]
-    assert cost.bytes_per_step == pytest.approx(received_E.mean() * expert_bytes / 5)
+    assert cost.bytes_per_step == pytest.approx(moved_SD.sum() / 4 * expert_bytes / 5)
+    node_E = np.arange(4) // step.devices_per_node
+    inside_SD = node_E[:, None] == node_E
     busy_s = [
-        max(received_E.max(), sent_E.max()) * expert_bytes / (tier.bytes_per_s * tier.efficiency) / 5
-        for received_E, sent_E, tier in (
-            (moves.received_node_E, moves.sent_node_E, profile.tiers["nvlink"]),
-            (moves.received_remote_E, moves.sent_remote_E, profile.tiers["nic"]),
+        max(part_SD.sum(axis=0).max(), part_SD.sum(axis=1).max()) * expert_bytes / (link.bytes_per_s * link.efficiency)
+        for part_SD, link in (
+            (np.where(inside_SD, moved_SD, 0), profile.tiers["nvlink"]),
+            (np.where(inside_SD, 0, moved_SD), profile.tiers["nic"]),
         )
     ]
-    assert cost.s_per_step == pytest.approx(max(busy_s))
+    assert cost.s_per_step == pytest.approx(max(busy_s) / 5) != 0.0
+
+
+def test_moved_experts_crowd_the_leaves_that_they_cross():
+    """Two nodes of two ranks, a leaf each: what leaves or enters a node shares half a cable of 1 GB/s."""
+    step = toy_step(layout=MOVING, routing={"popularity": "power_law:1.2"}, seed=1)
+    moved_SD, cost = rebalance_moves(step), rebalancing(step, fabric(oversubscription=4.0))
+    crossing = max(moved_SD[:2, 2:].sum(), moved_SD[2:, :2].sum())
+    expert_bytes = expert_parameters(step.model) * WEIGHT_BYTES["fp8"]
+    assert cost.s_per_step == pytest.approx(crossing * expert_bytes / (0.5 * GB) / 5)
 
 
 def test_rarer_rebalancing_costs_less_per_step_in_proportion():

@@ -1,7 +1,7 @@
 """Why one step is longer than another: parts that add up, causes that are amounts of the runs."""
 
 from dataclasses import replace
-from math import fsum
+from math import comb, fsum
 
 import pytest
 
@@ -61,6 +61,28 @@ def test_a_quarter_of_the_ranks_to_a_group_read_four_times_the_weights():
     wide, narrow = (evaluate(load_scenario("longcat-flash-decode-h800x128", [f"layout.ep={ep}"])) for ep in (128, 32))
     before, after = causes_of(wide, narrow, "experts")["weights"]
     assert after == pytest.approx(4 * before)
+
+
+@pytest.mark.parametrize(("ep", "stays", "leaves"), [(8, 1 / 8, 0.0), (16, 1 / 16, 1 / 2), (128, 1 / 128, 15 / 16)])
+def test_of_even_copies_those_for_the_own_rank_stay_and_those_for_other_nodes_leave(ep, stays, leaves):
+    """H800 sends all copies over the NIC, those inside the node too, and charges the local ones: each counts once."""
+    settings = [f"layout.ep={ep}", "model_overrides.n_layers=4"]  # few enough for EP 8 to fit
+    answer = evaluate(load_scenario("longcat-flash-decode-h800x128", settings))
+    (dispatch,) = [amounts for amounts in answer.amounts if amounts.kind == "dispatch"]
+    copies = 96 * 2 * 8 * 4  # sequences, with a draft each, FFN experts on average, layers
+    assert sum(dispatch.sent_bytes.values()) == pytest.approx(copies * (6144 + 4 * 6144 / 128 + 16))
+    assert dispatch.sent_bytes["local"] / sum(dispatch.sent_bytes.values()) == pytest.approx(stays)
+    assert dispatch.remote_bytes / sum(dispatch.sent_bytes.values()) == pytest.approx(leaves)
+
+
+def test_one_copy_per_node_instead_of_one_per_expert_is_named_by_what_crosses_nodes():
+    """A token's 8 experts of 512 lie on 8 nodes of 64: it reaches another node with 1 - C(448, 8) / C(512, 8)."""
+    copies, once = (
+        evaluate(load_scenario("longcat-flash-decode-h800x128", ["layout.ep=64", f"run.all_to_all={name}"]))
+        for name in ("pairwise", "normal")
+    )
+    before, after = causes_of(copies, once, "dispatch")["remote"]
+    assert after / before == pytest.approx(7 * (1 - comb(448, 8) / comb(512, 8)) / (8 * 7 / 8))
 
 
 def test_a_slower_link_changes_no_amount_but_the_pace(itself):

@@ -69,6 +69,26 @@ def test_halving_a_link_that_is_never_used_above_half_changes_nothing():
     assert step_s[1] == pytest.approx(step_s[0], rel=1e-9)
 
 
+@pytest.mark.parametrize("ep", [8, 16, 128])
+def test_kernels_that_know_the_nic_alone_cross_the_leaves_inside_a_node_too(ep):
+    # H800: rail r of all 16 nodes hangs on leaf r. Even copies go to 8 rails alike, 7 of them beyond the leaf,
+    # whether the EP group is one node or all of them
+    settings = [f"layout.ep={ep}", "model_overrides.n_layers=4", "machine_overrides.fabric.oversubscription=8"]
+    graph = lower(load_scenario("longcat-flash-decode-h800x128", settings).step, "sequential")
+    traffic = next(op.work.traffic for op in graph.ops if op.work.name == "dispatch.flight")
+    rank_bytes = 96 * 2 * 8 * (6144 + 4 * 6144 / 128 + 16)  # sequences, with a draft each, FFN experts on average
+    for crossed in (traffic.border_out_C, traffic.border_in_C):
+        assert crossed["leaf"] == pytest.approx(16 * 7 / 8 * rank_bytes, rel=1e-12)
+
+
+def test_kernels_that_use_the_links_inside_a_node_cross_no_leaf_there():
+    settings = ["layout.ep=8", "model_overrides.n_layers=4", "machine_overrides.fabric.oversubscription=8",
+                "run.all_to_all=pairwise"]  # fmt: skip
+    graph = lower(load_scenario("longcat-flash-decode-h800x128", settings).step, "sequential")
+    traffic = next(op.work.traffic for op in graph.ops if op.work.name == "dispatch")
+    assert not traffic.border_out_C["leaf"].any()
+
+
 def test_a_rank_that_comes_late_holds_up_everybody():
     # rank 0 has twice the tokens, so it enters the dispatch late, and all others wait for it there
     profile = fabric(oversubscription=2.0)

@@ -82,6 +82,14 @@ def test_expectations_are_the_sum_over_tokens_sets_and_replicas(counts, rule, ch
     same(routed_loads(step, tokens_R), enumerated(placed, tokens_R, sets))
 
 
+def test_a_replica_of_expert_0_is_idle_where_every_remapped_token_takes_the_other():
+    """Four tokens of two FFN experts of eight and one slot remapped; every expert on two ranks: 0-3, 4-7, 0-3, 4-7."""
+    step = toy_step(layout=layout("contiguous", "even", 8), routing={"zero_experts": "remap0"})
+    active_R = routed_loads(step, np.ones(EP)).active_LR[0]
+    other = 1 - (1 - 2 / 8 / 2) ** 4
+    assert active_R == pytest.approx([1 - 0.5**4 + 3 * other, 4 * other] * 2)
+
+
 @pytest.mark.parametrize("choice", ["even", "nearest"])
 def test_remapped_zero_experts_go_to_one_replica_of_expert_0(counts, choice):
     """Two FFN experts and one zero expert, which makes a row of expert 0: of one that the token takes anyway, the same
@@ -176,5 +184,5 @@ def test_what_moves_comes_from_the_own_node_where_it_can():
         ExpertPlacement(expert_Q=np.array(experts), n_experts=4, n_ranks=4, ranks_per_node=2)
         for experts in ([0, 1, 2, 3], [1, 1, 0, 3])
     )
-    assert moves_between(old, new).tolist() == [[1, 0, 0, 0], [0, 0, 1, 0], [0, 1, 0, 0], [1, 0, 0, 0]]
+    assert moves_between(old, new).tolist() == [[0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
     assert not moves_between(new, new).any()
