@@ -20,6 +20,7 @@ IN_TURN = "in_turn"
 WORTH_AN_ORDER = 0.10  # orders that differ by less are called alike
 NO_SIDE = 1e-3  # of a prediction that says: the same time; which side rounding puts it on means nothing
 MANY_MARKED = 0.25  # share of rows in doubt that is worth a word
+MUCH_BEYOND = 0.25  # share of the predicted time that is worth a word
 FEWEST = 12  # cases below which a median says little; shown all the same
 
 
@@ -54,7 +55,18 @@ def layers_document(profile: str, folder: Path) -> dict[str, Any]:
     frame = predicted_rows(rows, spec_of(meta, str(folder)), target)
     runs = meta.get("runs") or [{}]
     device = "cuda" if "cuda" in runs[-1] else "cpu"
-    return judged(frame, device=device)
+    document = judged(frame, device=device)
+    return document | {"notes": [*document["notes"], *_beyond(frame)]}
+
+
+def _beyond(frame: pd.DataFrame) -> Iterator[str]:
+    """Yield how much was predicted from outside of what the profile was fitted on, where that is much."""
+    share = float(frame["extrapolated"].median())
+    if share > MUCH_BEYOND:
+        yield (
+            f"{share:.0%} of the predicted time lies outside what the profile was fitted on: it is of smaller sizes, "
+            "or of another model or share of it"
+        )
 
 
 def layer_trace(profile: str, folder: Path, path: Path) -> LayerTrace:

@@ -20,7 +20,7 @@ SHAPE = {"batch": 2, "new": 1, "context": 8, "ranks": 1, "order": "sbo", "zero":
 def test_a_file_that_names_no_layer_is_refused(tmp_path, strange):
     target = Target(profile=load_profile("cpu_core"), fitted={})
     path = tmp_path / trace_name(SHAPE | strange)
-    with pytest.raises(InputFaults, match="--trace: got .*; allowed a file of a measurement's traces folder"):
+    with pytest.raises(InputFaults, match=r"--trace: got .*; allowed a file of a measurement's traces folder"):
         read_layer_trace(path, tiny(), target, "fp32")
 
 

@@ -3,11 +3,12 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 torch = pytest.importorskip("torch", reason="the cases time torch")
 
-from validation.layer_predictions import step_of
+from validation.layer_predictions import extrapolated_share, step_of
 from validation.measure.case import Lab, Sizes
 from validation.measure.ranks import Ranks
 from validation.measure.suites import cases_of
@@ -117,6 +118,13 @@ def test_padding_covers_every_row_and_costs_nothing_for_even_loads():
     assert padded_rows(np.array([1, 0, 0, 0, 0, 0])) == 1
     load_G = np.array([9, 1, 4, 4, 3, 4, 5, 4])
     assert load_G.sum() <= padded_rows(load_G) <= len(load_G) * load_G.max()
+
+
+def test_the_extrapolated_share_is_one_of_time_in_the_layer():
+    ops = pd.DataFrame(
+        {"layer": [0, 0, -1], "start_s": [0.0, 1.0, 4.0], "end_s": [1.0, 4.0, 9.0], "extrapolated": [True, False, True]}
+    )
+    assert extrapolated_share(ops) == 1.0 / 4.0
 
 
 def test_several_layers_of_alike_loads_share_their_work():
