@@ -11,6 +11,7 @@ import pandas as pd
 
 from hw_profiles.faults import Fault, InputFaults, unknown_word
 from hw_profiles.loader import list_profiles, load_profile
+from hw_profiles.schema import HardwareProfile
 from simulator.report.residuals import Residuals
 from validation.machine_fit import HELD_OUT_SUITES, GroupFit, MachineFit, fit_machine
 from validation.measurements import META_FILE, TABLE_FILE, Measurement, read_measurements, read_meta, shape_text
@@ -60,8 +61,8 @@ class OwnCalibration:
 def calibrate_own(folder: Path, machine: str) -> OwnCalibration:
     """Return what the measurements in `folder` make of shipped machine `machine`.
 
-    InputFaults for a machine that does not ship, a folder without rows to fit, one that is marked held-out, or a
-    machine whose datasheet the measurements exceed.
+    InputFaults for a machine that does not ship or is of another kind (GPU or processor), a folder without rows to fit,
+    one that is marked held-out, or a machine whose datasheet the measurements exceed.
     """
     if machine not in list_profiles():
         raise InputFaults([unknown_word("--machine", machine, list_profiles())])
@@ -74,14 +75,24 @@ def calibrate_own(folder: Path, machine: str) -> OwnCalibration:
         remedy = "fit on kernels (--suite quick or full), judge with `validate layers`"
         raise InputFaults([Fault(field="MEASURED", got=f"{str(folder)!r}, which is held out",
                                  allowed="measurements that no prediction is judged by", remedy=remedy)])  # fmt: skip
-    fit = fit_machine(rows)
     profile, run = load_profile(machine), (meta.get("runs") or [{}])[-1]
+    check_kind(profile, "cuda" if "cuda" in run else "cpu")
+    fit = fit_machine(rows)
     learned = [*learned_figures(fit, profile), *lanes_of(profile, run)]
     sources = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
                for name in (TABLE_FILE, META_FILE) if (folder / name).is_file()}  # fmt: skip
     return OwnCalibration(
         base=machine, rows=rows, fit=fit, learned=learned, reference=_reference(fit, meta), sources=sources
     )
+
+
+def check_kind(profile: HardwareProfile, measured: str) -> None:
+    """Raise InputFaults where a processor ("cpu") was measured and `profile` is a GPU, or the other way round ("cuda"):
+    what is slower than a datasheet would pass for it."""
+    if (profile.device.kind == "cpu") != (measured == "cpu"):
+        kind = "a processor" if measured == "cpu" else "a GPU"
+        raise InputFaults([Fault(field="--machine", got=f"{profile.name!r} for what was measured on {kind}",
+                                 allowed=f"a machine that is {kind}", remedy="see `longsim machines`")])  # fmt: skip
 
 
 def _reference(fit: MachineFit, meta: Mapping[str, Any]) -> str:

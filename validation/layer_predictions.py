@@ -99,14 +99,24 @@ def predict_layer_s(row: Measurement, spec: ModelSpec, target: Target) -> float:
     return median(layer_s(run_of(row, spec, target, seed).timeline) for seed in SEEDS)
 
 
+def extrapolated_share(timeline: pd.DataFrame) -> float:
+    """Return the share of the time of a layer's ops whose curve was asked outside the range that was measured."""
+    inside = timeline[timeline["layer"] >= 0]
+    seconds = inside["end_s"] - inside["start_s"]
+    return float(seconds[inside["extrapolated"]].sum() / seconds.sum())
+
+
 def predicted_rows(rows: Sequence[Measurement], spec: ModelSpec, target: Target) -> pd.DataFrame:
-    """Return one row per whole-layer measurement: its shape, order, measured_s, predicted_s, error (signed), spread."""
+    """Return one row per whole-layer measurement: its shape, order, measured_s, predicted_s, error (signed), spread,
+    and the extrapolated share of what was predicted."""
     records = []
     for row in rows:
-        predicted_s = predict_layer_s(row, spec, target)
+        timelines = [run_of(row, spec, target, seed).timeline for seed in SEEDS]
+        predicted_s = median(layer_s(timeline) for timeline in timelines)
         shape = {name: row.shape.get(name, "") for name in ("batch", "new", "context", "ranks", "zero", "order")}
         records.append(
             {**shape, "dtype": row.dtype, "measured_s": row.median_s, "predicted_s": predicted_s,
-             "error": predicted_s / row.median_s - 1.0, "spread": row.spread, "marked": row.marked}
+             "error": predicted_s / row.median_s - 1.0, "spread": row.spread, "marked": row.marked,
+             "extrapolated": median(extrapolated_share(timeline) for timeline in timelines)}
         )  # fmt: skip
     return pd.DataFrame(records)

@@ -1,6 +1,6 @@
 """A profiler trace of a whole layer beside the simulated one: what every kind of op takes in both."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,14 +9,14 @@ import pandas as pd
 
 from hw_profiles.faults import Fault, InputFaults
 from simulator.metrics import device_times, time_metrics
-from validation.layer_predictions import Target, run_of
+from validation.layer_predictions import SCHEDULE_OF, Target, run_of
 from validation.measurements import Measurement
 from validation.traces.reader import read_trace
 from validation.traces.steps import one_step, typical_step
 from workloads.model import ModelSpec
 
 WHOLE = ("batch", "new", "context", "ranks")
-WORDS = ("order", "zero")
+WORDS: Mapping[str, Collection[str]] = {"order": SCHEDULE_OF.keys(), "zero": ("skip", "none")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,9 @@ def _row_of(path: Path, dtype: str) -> Measurement:
     """What a file's name says was run."""
     words = path.name.removesuffix(".gz").removesuffix(".json").split("-")[1:]
     said: Mapping[str, str] = dict(word.split("=", 1) for word in words if "=" in word)
-    if not {*WHOLE, *WORDS} <= said.keys() or not all(said[name].isdigit() for name in WHOLE):
+    if not (
+        all(said.get(name, "").isdigit() for name in WHOLE) and all(said.get(name) in WORDS[name] for name in WORDS)
+    ):
         allowed, remedy = "a file of a measurement's traces folder", "record it with `longsim measure --traces`"
         raise InputFaults([Fault(field="--trace", got=repr(str(path)), allowed=allowed, remedy=remedy)])
     shape: dict[str, int | float | str] = {

@@ -107,7 +107,7 @@ def amounts(rows: Sequence[Measurement]) -> tuple[FloatArray, FloatArray]:
 
 
 def _groups(rows: Sequence[Measurement]) -> dict[str, list[Measurement]]:
-    """Rows by what one fit covers: every op apart, and all ops of a kernel together where there are several."""
+    """Rows by what one fit covers: every op apart, and all ops of a kernel together."""
     named = [(_name(row, f"{row.kernel}/{row.op}"), row) for row in rows]
     named += [(_name(row, row.kernel), row) for row in rows]
     named.sort(key=lambda pair: pair[0])

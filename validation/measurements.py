@@ -6,6 +6,7 @@ Standard library only: it is written on bare GPU nodes and read anywhere.
 import csv
 import io
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -104,15 +105,15 @@ def append_measurement(folder: Path, row: Measurement) -> None:
 
 
 def read_meta(folder: Path) -> dict[str, Any]:
-    """Return what is known of the table in `folder`, empty where it is new; InputFaults for a file that is no JSON."""
+    """Return what is known of the table in `folder`, empty where it is new; InputFaults for a file that is no JSON
+    object."""
     path = folder / META_FILE
     if not path.is_file():
         return {}
     try:
-        meta: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return _mapping(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputFaults([_fault(path, 1, str(error), "the JSON that longsim measure wrote")]) from error
-    return meta
 
 
 def write_meta(folder: Path, meta: Mapping[str, Any]) -> None:
@@ -129,16 +130,34 @@ def _to_record(row: Measurement) -> tuple[object, ...]:
 
 def _from_record(record: Mapping[str, str]) -> Measurement:
     return Measurement(
-        suite=record["suite"], kernel=record["kernel"], op=record["op"], shape=json.loads(record["shape"]),
-        dtype=record["dtype"], device=record["device"], median_s=float(record["median_s"]),
+        suite=record["suite"], kernel=record["kernel"], op=record["op"], shape=_mapping(record["shape"]),
+        dtype=record["dtype"], device=record["device"], median_s=_positive(record["median_s"]),
         spread=float(record["spread"]), n_repeats=int(record["n_repeats"]), n_rounds=int(record["n_rounds"]),
         flops=_amount(record["flops"]), moved_bytes=_amount(record["moved_bytes"]), marked=record["marked"],
-        outcome=json.loads(record.get("outcome", "{}")),
+        outcome=_mapping(record.get("outcome", "{}")),
     )  # fmt: skip
 
 
 def _amount(text: str) -> float | None:
     return float(text) if text else None
+
+
+def _positive(text: str) -> float:
+    """A time that logarithms can be taken of; ValueError for any other."""
+    seconds = float(text)
+    if not 0.0 < seconds < math.inf:
+        message = f"median_s {text}, which is no time above 0"
+        raise ValueError(message)
+    return seconds
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    """The JSON object that `text` is; ValueError for any other JSON."""
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        message = f"{text.strip()[:40]}, which is no JSON object"
+        raise ValueError(message)  # noqa: TRY004 (the text is at fault, not a type of ours)
+    return value
 
 
 def _line(values: tuple[object, ...]) -> bytes:

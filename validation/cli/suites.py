@@ -106,6 +106,7 @@ def _layers(options: Options, _resolve: Resolve) -> Document:
 def _live(options: Options, resolve: Resolve) -> Document:
     with ExitStack() as stack:
         folder = options.out or Path(stack.enter_context(TemporaryDirectory(prefix="longsim-live-")))
+        stack.enter_context(writing("--out", folder))
         document: Document = resolve("validate_live")(
             folder, n_ranks=options.ranks or DEFAULT_RANKS, link=options.link, device=options.device or "cpu",
             machine=options.machine, say=lambda line: err.print(line, markup=False),

@@ -38,7 +38,9 @@ MeasuredOption = Annotated[
 LayerTraceOption = Annotated[
     Path | None, typer.Option("--trace", metavar="FILE", help="Recorded layer to set beside its prediction (layers).")
 ]
-RanksOption = Annotated[int, typer.Option("--ranks", metavar="N", help="Processes, 2 by default (live).")]
+RanksOption = Annotated[
+    int, typer.Option("--ranks", metavar="N", help="Processes, 2 by default (live).", show_default=False)
+]
 LinkOption = Annotated[
     str, typer.Option("--link", metavar="RATE", help="Shape the links between ranks, such as 1gbit; root (live).")
 ]

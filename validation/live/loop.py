@@ -15,21 +15,24 @@ from typing import Any
 import pandas as pd
 
 from hw_profiles.curves.kernel import kernel_s
-from hw_profiles.faults import Fault, InputFaults
+from hw_profiles.faults import Fault, InputFaults, unknown_word
+from hw_profiles.loader import list_profiles, load_profile
 from simulator.report.replacing import replacing
-from validation.calibrate_own import OwnCalibration, calibrate_own
+from validation.calibrate_own import OwnCalibration, calibrate_own, check_kind
 from validation.layer_predictions import Target, predict_layer_s, spec_of, target_of
 from validation.live.links import Host, link_rate, network
 from validation.live.processes import Launch, run_ranks
 from validation.machine_fit import amounts
+from validation.measure.command import DEVICES
 from validation.measure.environment import count_gpus
 from validation.measure.layers import points, policies
 from validation.measure.sizes import sizes_of
-from validation.measurements import Measurement, read_measurements, read_meta, shape_text
+from validation.measurements import TABLE_FILE, Measurement, read_measurements, read_meta, shape_text
 from workloads.model import ModelSpec
 
 ORDERS = ("in_turn", "sbo", "two_stream")
-PREDICTIONS_FILE = "predictions.json"
+PREDICTIONS_FILE, RUN_FILE = "predictions.json", "live.json"
+NOT_OF_A_RUN = {"folder", "timeout_s"}  # options that a run may go on with changed
 MOST_RANKS = 64
 CPU_FRAME = "cpu_core"
 Say = Callable[[str], None]
@@ -66,11 +69,13 @@ class LiveRun:
 def run_live(options: LiveOptions, say: Say) -> LiveRun:
     """Go through the loop in `options.folder`; `say` takes a line for every stage and from time to time in between.
 
-    Raises InputFaults for options that cannot be, RankFailedError where a rank ends badly or hangs.
+    A run that was broken off goes on there. Raises InputFaults for options that cannot be or a folder that holds
+    another run, RankFailedError where a rank ends badly or hangs, OSError where the folder cannot be written.
     """
     _check(options)
     kernels, layers, profile = (options.folder / name for name in ("kernels", "layers", "profile"))
     with _hosts(options) as hosts:
+        _claim(options)
         say(f"1 of 4: measuring kernels and all-to-alls on {options.n_ranks} ranks")
         _measure(options, "live", kernels, hosts, say)
         say("2 of 4: calibrating")
@@ -107,6 +112,10 @@ def planned_rows(spec: ModelSpec, options: LiveOptions, *, dtype: str, device: s
 
 def _check(options: LiveOptions) -> None:
     faults = []
+    if options.device not in DEVICES:
+        faults.append(unknown_word("--device", options.device, DEVICES))
+    if options.machine and options.machine not in list_profiles():
+        faults.append(unknown_word("--machine", options.machine, list_profiles()))
     if not 1 <= options.n_ranks <= MOST_RANKS:
         faults.append(Fault(field="--ranks", got=str(options.n_ranks), allowed=f"1 to {MOST_RANKS}",
                             remedy="start with 2"))  # fmt: skip
@@ -122,6 +131,21 @@ def _check(options: LiveOptions) -> None:
                             remedy="NCCL takes the machine's own links"))  # fmt: skip
     if faults:
         raise InputFaults(faults)
+    check_kind(load_profile(options.machine or CPU_FRAME), options.device)
+
+
+def _claim(options: LiveOptions) -> None:
+    """Write down which run the folder holds; refuse one of other options, whose rows would pass for this run's."""
+    options.folder.mkdir(parents=True, exist_ok=True)
+    path, asked = options.folder / RUN_FILE, {k: v for k, v in vars(options).items() if k not in NOT_OF_A_RUN}
+    held = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else asked
+    if held != asked:
+        differing = ", ".join(f"{name} {held.get(name)!r}" for name in asked if held.get(name) != asked[name])
+        raise InputFaults([Fault(field="--out", got=f"{str(options.folder)!r}, which holds a run with {differing}",
+                                 allowed="a new folder, or one of a run with the same options",
+                                 remedy="choose another folder")])  # fmt: skip
+    with replacing(path) as file:
+        json.dump(asked, file, indent=1)
 
 
 def _measure(options: LiveOptions, suite: str, out: Path, hosts: Sequence[Host], say: Say) -> None:
@@ -157,8 +181,12 @@ def _dtype(rows: Sequence[Measurement]) -> str:
 
 
 def _predict(planned: Sequence[Measurement], spec: ModelSpec, target: Target, folder: Path) -> dict[str, float]:
+    """Predict and write down; where layers ran before the run was broken off, what was predicted before them stands."""
+    path = folder / PREDICTIONS_FILE
+    if path.is_file() and (folder / "layers" / TABLE_FILE).is_file():
+        return dict(json.loads(path.read_text(encoding="utf-8")))
     predicted = {shape_text(row.shape): predict_layer_s(row, spec, target) for row in planned}
-    with replacing(folder / PREDICTIONS_FILE) as file:
+    with replacing(path) as file:
         json.dump(predicted, file, indent=1)
     return predicted
 

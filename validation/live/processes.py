@@ -1,6 +1,7 @@
 """Ranks of a distributed program as processes of this machine, each on cores of its own."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from validation.live.links import Host
 
 POLL_S = 0.05
 LINES_SHOWN = 5
+FULL_BYTES = 1 << 16  # with less room than this a rank can neither write nor say so
 
 Rank = subprocess.Popen[bytes]
 
@@ -123,7 +125,8 @@ def _wait(launch: Launch, ranks: Sequence[Rank]) -> None:
 
 def _failure(launch: Launch, rank: int, code: int) -> str:
     how = f"ended with exit code {code}" if code > 0 else f"was killed by signal {-code} ({signal.strsignal(-code)})"
-    return f"rank {rank} {how}: {_last(launch, rank)}"
+    full = f", no space left in {launch.folder}" if shutil.disk_usage(launch.folder).free < FULL_BYTES else ""
+    return f"rank {rank} {how}{full}: {_last(launch, rank)}"
 
 
 def _said(launch: Launch, rank: int) -> Path:

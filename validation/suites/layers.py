@@ -3,7 +3,7 @@
 Three things are judged: the time of a layer, what an overlapped order takes of the one in turn, and which order wins.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,9 @@ from validation.measurements import TABLE_FILE, Measurement, read_measurements, 
 POINT = ["batch", "new", "context", "ranks", "zero", "dtype"]
 IN_TURN = "in_turn"
 WORTH_AN_ORDER = 0.10  # orders that differ by less are called alike
+NO_SIDE = 1e-3  # of a prediction that says: the same time; which side rounding puts it on means nothing
+MANY_MARKED = 0.25  # share of rows in doubt that is worth a word
+MUCH_BEYOND = 0.25  # share of the predicted time that is worth a word
 FEWEST = 12  # cases below which a median says little; shown all the same
 
 
@@ -52,7 +55,18 @@ def layers_document(profile: str, folder: Path) -> dict[str, Any]:
     frame = predicted_rows(rows, spec_of(meta, str(folder)), target)
     runs = meta.get("runs") or [{}]
     device = "cuda" if "cuda" in runs[-1] else "cpu"
-    return judged(frame, device=device)
+    document = judged(frame, device=device)
+    return document | {"notes": [*document["notes"], *_beyond(frame)]}
+
+
+def _beyond(frame: pd.DataFrame) -> Iterator[str]:
+    """Yield how much was predicted from outside of what the profile was fitted on, where that is much."""
+    share = float(frame["extrapolated"].median())
+    if share > MUCH_BEYOND:
+        yield (
+            f"{share:.0%} of the predicted time lies outside what the profile was fitted on: it is of smaller sizes, "
+            "or of another model or share of it"
+        )
 
 
 def layer_trace(profile: str, folder: Path, path: Path) -> LayerTrace:
@@ -82,9 +96,20 @@ def judged(frame: pd.DataFrame, *, device: str) -> dict[str, Any]:
                          "bar": 0.0})  # fmt: skip
     for verdict in verdicts:
         verdict["ok"] = verdict["reached"] <= verdict["bar"]
-    notes = [] if len(frame) >= FEWEST else [f"only {len(frame)} layers: a median over fewer than {FEWEST} says little"]
     return {"suite": "layers", "rows": frame.to_dict("records"), "overlaps": overlaps, "verdicts": verdicts,
-            "summary": summary, "notes": notes}  # fmt: skip
+            "summary": summary, "notes": list(_doubts(frame))}  # fmt: skip
+
+
+def _doubts(frame: pd.DataFrame) -> Iterator[str]:
+    """Yield what makes the verdicts worth less."""
+    if len(frame) < FEWEST:
+        yield f"only {len(frame)} layers: a median over fewer than {FEWEST} says little"
+    n_marked = int((frame["marked"] != "").sum())
+    if n_marked > MANY_MARKED * len(frame):
+        yield (
+            f"{n_marked} of {len(frame)} layers were not steady or slowed down: other programs ran beside them; "
+            "measure again on a quiet machine"
+        )
 
 
 def overlap_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -107,7 +132,7 @@ def overlap_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _same_side(measured: float, predicted: float) -> bool | None:
-    """None where the orders are alike."""
+    """None where the orders are alike as measured; a prediction of the same time is on neither side."""
     if abs(measured - 1.0) <= WORTH_AN_ORDER:
         return None
-    return (measured < 1.0) == (predicted < 1.0)
+    return abs(predicted - 1.0) > NO_SIDE and (measured < 1.0) == (predicted < 1.0)

@@ -16,7 +16,6 @@ DRIFTED = (
 
 def validate_live(folder: Path, *, n_ranks: int, link: str, device: str, machine: str, say: Say) -> dict[str, Any]:
     """Run the loop in `folder` and return its document; faults as `run_live` raises them."""
-    folder.mkdir(parents=True, exist_ok=True)
     options = LiveOptions(folder=folder, n_ranks=n_ranks, link=link, device=device, machine=machine)
     return live_document(run_live(options, say), options)
 

@@ -24,7 +24,11 @@ def one_step(timeline: pd.DataFrame, step: int) -> pd.DataFrame:
 
 
 def typical_step(timeline: pd.DataFrame) -> int:
-    """Return the step of median length (of an even number the shorter one); the timeline must have steps."""
+    """Return the step of median length (of an even number the shorter one); raises InputFaults without any."""
+    if not step_numbers(timeline):
+        raise InputFaults([Fault(field="--trace", got="a trace that marks no profiler steps",
+                                 allowed="one with ProfilerStep ranges",
+                                 remedy="record it with `longsim measure --traces`")])  # fmt: skip
     spans = timeline[timeline["step"] >= 0].groupby("step").agg(start_s=("start_s", "min"), end_s=("end_s", "max"))
     by_length = (spans["end_s"] - spans["start_s"]).sort_values(kind="stable")
     return int(by_length.index[(len(by_length) - 1) // 2])

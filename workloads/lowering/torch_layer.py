@@ -5,6 +5,7 @@ D hidden, H heads, Q query latent, L key-value latent, X a cache entry.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -150,7 +151,7 @@ def _moe(view: View, at: int) -> MoeBlock:
         return move(view, name, f"permute/moe.{op}", kind, moved_C=moved_C)
 
     router = product(view, "router", "router", "router", rows_C=tokens_C, n=pool, k=model.hidden)
-    router = Work(**{**router.__dict__, "variant": "router/router"})
+    router = replace(router, variant="router/router", activation_bytes_C=tokens_C * row_bytes)  # scores stay in a cache
     sort = rows("dispatch.sort", "sort", "dispatch", tokens_C * model.moe.top_k * INDEX_BYTES)
     permute = rows("dispatch.permute", "permute", "dispatch", 2.0 * sent_C * row_bytes)
     regroup = rows("dispatch.regroup", "regroup", "dispatch", 2.0 * rows_C * row_bytes)

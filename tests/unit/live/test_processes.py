@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -78,6 +80,12 @@ def test_a_rank_that_fails_is_named_with_its_last_words_and_ends_the_others(tmp_
     with pytest.raises(RankFailedError, match=r"^rank 1 ended with exit code 1: out of cheese$"):
         run_ranks(launch(tmp_path, with_pid(tmp_path, program)))
     assert not any(is_running(pid) for pid in pids(tmp_path))
+
+
+def test_a_full_disk_is_named_where_the_rank_itself_cannot_say_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: SimpleNamespace(free=0))
+    with pytest.raises(RankFailedError, match=r"^rank 0 ended with exit code 1, no space left in .*: it said nothing$"):
+        run_ranks(launch(tmp_path, "exit(1)", n_ranks=1))
 
 
 def test_a_rank_that_is_killed_is_said_to_be(tmp_path):

@@ -118,9 +118,17 @@ def test_a_machine_slower_than_what_was_measured_is_another_machine(tmp_path):
         row("gemm", "o", {"m": m, "n": 4096, "k": 4096}, fast, flops=2.0 * m * 4096 * 4096, moved=1e7, dtype="bf16")
         for m in (64, 512, 2048, 8192, 16384, 32768)
     ]
-    folder = folder_of(tmp_path / "fast", products)
+    folder = folder_of(tmp_path / "fast", products, runs=[{"cuda": "12.4"}])
     with pytest.raises(InputFaults, match="h100_sxm, but gemm in bf16 reached"):
         calibrate_own(folder, "h100_sxm")
+
+
+def test_a_processor_is_no_gpu_and_a_gpu_no_processor(tmp_path, measured):
+    with pytest.raises(InputFaults, match=r"--machine: got 'h100_sxm' for what was measured on a processor"):
+        calibrate_own(measured, "h100_sxm")
+    on_gpu = folder_of(tmp_path / "gpu", rows(), runs=[{"cuda": "12.4"}])
+    with pytest.raises(InputFaults, match=r"--machine: got 'cpu_core' for what was measured on a GPU"):
+        calibrate_own(on_gpu, "cpu_core")
 
 
 def test_the_command_writes_a_profile_that_a_scenario_runs_on(longsim, measured, tmp_path):

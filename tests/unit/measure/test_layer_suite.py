@@ -37,6 +37,20 @@ def test_an_order_on_the_wrong_side_is_counted():
     assert (found["reached"], found["ok"]) == (1.0, False)
 
 
+@pytest.mark.parametrize("measured", [0.7, 5.0])
+@pytest.mark.parametrize("predicted", [1.0, 1.0 - 1e-9, 1.0 + 1e-9])
+def test_a_prediction_of_the_same_time_is_wrong_where_the_orders_differ(measured, predicted):
+    frame = pd.DataFrame([layer("in_turn", 1.0, 1.0), layer("sbo", measured, predicted)])
+    assert overlap_rows(frame)[0]["order_ok"] is False
+
+
+def test_layers_that_were_not_steady_are_counted():
+    frame = pd.DataFrame([layer("in_turn", 1.0, 1.0, batch=b) for b in range(12)])
+    assert judged(frame, device="cpu")["notes"] == []
+    frame.loc[:5, "marked"] = "spread 0.300 above 0.1"
+    assert "6 of 12 layers were not steady" in judged(frame, device="cpu")["notes"][0]
+
+
 def test_batches_without_the_order_in_turn_have_no_overlap():
     assert overlap_rows(pd.DataFrame([layer("sbo", 1.0, 1.0)])) == []
 

@@ -99,6 +99,23 @@ def test_every_line_that_is_no_measurement_is_named(tmp_path):
     assert [fault.field.rpartition(":")[2] for fault in caught.value.faults] == ["3", "4"]
 
 
+@pytest.mark.parametrize("median_s", ["0.0", "-1.0", "nan", "inf"])
+def test_a_time_that_cannot_be_is_refused(tmp_path, median_s):
+    append_measurement(tmp_path, OTHER)
+    path = tmp_path / TABLE_FILE
+    path.write_text(path.read_text().replace(",1.25e-05,", f",{median_s},"))
+    with pytest.raises(InputFaults, match=f"median_s {median_s}, which is no time above 0"):
+        read_measurements(tmp_path)
+
+
+def test_a_shape_that_names_nothing_is_refused(tmp_path):
+    append_measurement(tmp_path, replace(OTHER, shape={}))
+    path = tmp_path / TABLE_FILE
+    path.write_text(path.read_text().replace(",{},", ",3,"))
+    with pytest.raises(InputFaults, match="3, which is no JSON object"):
+        read_measurements(tmp_path)
+
+
 def test_a_table_of_other_columns_is_refused(tmp_path):
     (tmp_path / TABLE_FILE).write_text("m,n,k\n1,2,3\n")
     with pytest.raises(InputFaults, match="suite, kernel, op"):
@@ -117,7 +134,8 @@ def test_meta_is_replaced_whole(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [META_FILE]
 
 
-def test_meta_that_is_no_json_is_refused(tmp_path):
-    (tmp_path / META_FILE).write_text("{")
+@pytest.mark.parametrize("text", ["{", "[1]", "null"])
+def test_meta_that_is_no_json_object_is_refused(tmp_path, text):
+    (tmp_path / META_FILE).write_text(text)
     with pytest.raises(InputFaults, match=META_FILE):
         read_meta(tmp_path)

@@ -3,11 +3,12 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 torch = pytest.importorskip("torch", reason="the cases time torch")
 
-from validation.layer_predictions import step_of
+from validation.layer_predictions import extrapolated_share, step_of
 from validation.measure.case import Lab, Sizes
 from validation.measure.ranks import Ranks
 from validation.measure.suites import cases_of
@@ -55,8 +56,7 @@ def test_every_op_of_the_layer_is_measured_under_its_name(cases, row):
     assert {work.variant for work in works_of(row)} <= measured
 
 
-@pytest.mark.parametrize("row", rows_of_layer(), ids=["decode", "prefill"])
-def test_what_is_measured_of_a_layer_is_in_it(cases, row):
+def test_what_is_measured_of_a_layer_is_in_it(cases):
     in_both = {work.variant for case in rows_of_layer() for work in works_of(case)}
     parts = {name for name, _ in cases if name.partition("/")[2].startswith(("attention.", "dense_ffn.", "moe."))}
     assert parts - in_both - ONLY_BETWEEN_RANKS == {"permute/moe.count"}  # no bytes: what the host waits for
@@ -66,10 +66,20 @@ def test_what_is_measured_of_a_layer_is_in_it(cases, row):
 def test_products_have_the_amounts_that_are_measured(cases, row):
     tokens = int(row.shape["batch"]) * int(row.shape["new"])
     for work in works_of(row):
-        if work.kernel == "gemm" and work.variant != "router/router":
+        if work.kernel == "gemm":
             case = cases[work.variant, tokens]
             assert work.flops_C[0] == pytest.approx(case.flops), work.name
             assert work.hbm_bytes_C[0] + work.activation_bytes_C[0] == pytest.approx(case.moved_bytes), work.name
+
+
+@pytest.mark.parametrize("row", rows_of_layer(), ids=["decode", "prefill"])
+def test_attention_has_the_amounts_that_are_measured(cases, row):
+    cores = [work for work in works_of(row) if work.variant.endswith("/attention.core")]
+    assert len(cores) == 2
+    for work in cores:
+        case = cases[work.variant, int(row.shape["batch"])]
+        assert work.flops_C[0] == pytest.approx(case.flops), work.name
+        assert work.hbm_bytes_C[0] + work.activation_bytes_C[0] == pytest.approx(case.moved_bytes), work.name
 
 
 def test_moves_have_the_bytes_that_are_measured(cases):
@@ -108,6 +118,13 @@ def test_padding_covers_every_row_and_costs_nothing_for_even_loads():
     assert padded_rows(np.array([1, 0, 0, 0, 0, 0])) == 1
     load_G = np.array([9, 1, 4, 4, 3, 4, 5, 4])
     assert load_G.sum() <= padded_rows(load_G) <= len(load_G) * load_G.max()
+
+
+def test_the_extrapolated_share_is_one_of_time_in_the_layer():
+    ops = pd.DataFrame(
+        {"layer": [0, 0, -1], "start_s": [0.0, 1.0, 4.0], "end_s": [1.0, 4.0, 9.0], "extrapolated": [True, False, True]}
+    )
+    assert extrapolated_share(ops) == 1.0 / 4.0
 
 
 def test_several_layers_of_alike_loads_share_their_work():

@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from hw_profiles.faults import InputFaults
 from simulator.metrics import device_times, time_metrics
 from simulator.timeline import TIMELINE_COLUMNS
 from validation.traces.reader import read_trace
@@ -156,6 +157,11 @@ def test_files_of_several_ranks_become_one_timeline_on_one_clock(trace_file):
 def test_a_packed_trace_reads_like_a_plain_one(trace_file):
     plain, packed = (read_trace([trace_file(GPU, name)]) for name in ("trace.json", "trace.json.gz"))
     pd.testing.assert_frame_equal(plain, packed)
+
+
+def test_a_trace_without_steps_has_no_typical_one(trace_file):
+    with pytest.raises(InputFaults, match="--trace: got a trace that marks no profiler steps"):
+        typical_step(read_trace([trace_file([operator("aten::mm", 1.0, 2.0)])]))
 
 
 def test_a_step_stands_alone_from_its_first_row(trace_file):
