@@ -1,0 +1,1 @@
+"""Serving: requests through a router and schedulers, step by step; the time of a step comes from the op-level engine."""

@@ -1,0 +1,104 @@
+"""Replay a stream of requests on replicas behind a router."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from hw_profiles.faults import Fault, InputFaults
+from simulator.serving.knobs import BackendKnobs
+from simulator.serving.ledger import Ledger
+from simulator.serving.replica import Replica
+from simulator.serving.results import ServingRun, collect
+from simulator.serving.router import RouterName, looks_at_replicas, make_route
+from simulator.serving.stepwise import decode_lines
+from simulator.serving.step_times import StepTimes
+from workloads.traffic.requests import Requests
+
+_FOREVER_S = float("inf")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a replay has come: requests that have arrived, are done; simulated time [s]."""
+
+    n_arrived: int
+    n_done: int
+    time_s: float
+    partial: Callable[[], ServingRun]
+
+
+def replay(
+    requests: Iterator[Requests],
+    *,
+    knobs: BackendKnobs,
+    step_times: StepTimes,
+    kv_blocks: int,
+    n_replicas: int = 1,
+    n_groups: int = 1,
+    router: RouterName = "round_robin",
+    kv_bytes_per_token: float = 0.0,
+    until_s: float = _FOREVER_S,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> ServingRun:
+    """Return the run of a stream of requests, in arrival order, on `n_replicas` replicas behind a router.
+
+    `kv_blocks` of `knobs.block_tokens` tokens: KV room of each of the `n_groups` attention groups of a replica.
+    `kv_bytes_per_token` prices swapping (per GPU that swaps). Steps that start at `until_s` [s] or later are not run:
+    requests under way then stay "running". `on_progress` is called after each chunk of the stream. InputFaults where
+    arrivals go backwards or hashed blocks do not consist of whole KV blocks.
+    """
+    ledger, lines = Ledger(), decode_lines(step_times)
+    replicas = [
+        Replica(
+            ledger=ledger, knobs=knobs, step_times=lines, n_groups=n_groups, kv_blocks=kv_blocks,
+            swap_s_per_token=kv_bytes_per_token / knobs.swap_bytes_per_s,
+        )
+        for _ in range(n_replicas)
+    ]  # fmt: skip
+    route, sees_all = make_route(router, replicas, ledger.prompt_tokens), looks_at_replicas(router)
+    latest_s = 0.0
+    for chunk in requests:
+        latest_s = _checked(chunk, knobs, latest_s)
+        if chunk.prefix_ids is not None:
+            for replica in replicas:
+                replica.cache_prefixes(chunk.block_tokens)
+        for request in ledger.extend(chunk):
+            arrival_s = ledger.arrival_s[request]
+            if arrival_s >= until_s:
+                continue
+            if sees_all:
+                for replica in replicas:
+                    replica.advance(arrival_s)
+            chosen = route(request)
+            ledger.replica[request] = chosen
+            replicas[chosen].advance(arrival_s)
+            replicas[chosen].submit(request)
+        if on_progress:
+            on_progress(_progress(ledger, replicas, knobs, latest_s))
+    for replica in replicas:
+        replica.advance(until_s)
+        replica.close()
+    return collect(ledger, replicas, knobs)
+
+
+def _progress(ledger: Ledger, replicas: list[Replica], knobs: BackendKnobs, time_s: float) -> Progress:
+    return Progress(
+        n_arrived=len(ledger.state),
+        n_done=sum(replica.n_done for replica in replicas),
+        time_s=time_s,
+        partial=lambda: collect(ledger, replicas, knobs),
+    )
+
+
+def _checked(chunk: Requests, knobs: BackendKnobs, latest_s: float) -> float:
+    """Return the chunk's last arrival [s]; InputFaults for what cannot be replayed."""
+    arrivals = chunk.arrival_s_N
+    if not len(arrivals):
+        return latest_s
+    if arrivals[0] < latest_s or (arrivals[1:] < arrivals[:-1]).any():
+        raise InputFaults([Fault(field="requests", got="an arrival before the one before it", allowed="arrival order",
+                                 remedy="sort the requests by arrival")])  # fmt: skip
+    if chunk.prefix_ids is not None and knobs.prefix_caching and chunk.block_tokens % knobs.block_tokens:
+        raise InputFaults([Fault(field="serving.block_tokens", got=str(knobs.block_tokens),
+                                 allowed=f"a divisor of {chunk.block_tokens}, the tokens of the stream's hashed blocks",
+                                 remedy="change it, or set prefix_caching=false")])  # fmt: skip
+    return float(arrivals[-1])

@@ -1,0 +1,1 @@
+"""Traffic: requests as they arrive, with what is known of their prompts."""
