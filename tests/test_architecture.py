@@ -15,6 +15,7 @@ HOUSE = Rules(
         "validation.cli | simulator.cli | simulator.machine_command",
         "simulator.console",
         "validation.suites",
+        "validation.serving",
         "validation.live",
         "validation.layer_predictions | validation.calibrate_own",
         "validation.own_machine",

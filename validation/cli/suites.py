@@ -10,13 +10,15 @@ from typing import Any
 from hw_profiles.faults import Fault, InputFaults
 from simulator.console import Resolve, check_writable, err, writing
 from simulator.report.residuals import write_residuals
-from validation.cli.shown import show_kernels, show_layers, show_live, show_rows
+from simulator.report.serving_overlay import write_overlays
+from validation.cli.shown import show_kernels, show_layers, show_live, show_rows, show_serving
 from validation.known_tables import default_data, tables_path
 from validation.suites.balance import balance_document
 from validation.suites.kernels import judge_kernels, residuals_of
 from validation.suites.layers import layers_document
 from validation.suites.published import published_document
 from validation.suites.scmoe import scmoe_document
+from validation.suites.serving import compare_runs, overlays, run_folders, serving_document
 from validation.suites.theory import theory_document
 
 DEFAULT_RANKS = 2
@@ -38,6 +40,7 @@ class Options:
     machine: str = ""
     out: Path | None = None
     report: Path | None = None
+    run: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +62,17 @@ def _kernels(options: Options, _resolve: Resolve) -> Document:
             write_residuals(residuals_of(judgement), options.report, title="Kernels: predicted and measured")
         err.print(f"report: {options.report}", markup=False)
     return judgement.document
+
+
+def _serving(options: Options, _resolve: Resolve) -> Document:
+    check_writable({"--report": options.report})
+    folders = [options.run] if options.run is not None else run_folders(options.data or default_data())
+    comparisons = compare_runs(folders, profile=options.profile, machine=options.machine)
+    if options.report is not None:
+        with writing("--report", options.report):
+            write_overlays(overlays(comparisons), options.report, title="Serving: replayed and recorded")
+        err.print(f"report: {options.report}", markup=False)
+    return serving_document(comparisons)
 
 
 def _balance(options: Options, _resolve: Resolve) -> Document:
@@ -100,5 +114,6 @@ SUITES: Mapping[str, Suite] = {
     ),
     "balance": Suite(judge=_balance, show=show_rows, options=("data",)),
     "published": Suite(judge=_published, show=show_rows, options=("points",)),
+    "serving": Suite(judge=_serving, show=show_serving, options=("data", "run", "profile", "machine", "report")),
     "scmoe": Suite(judge=lambda *_: scmoe_document(), show=show_rows),
 }

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from simulator.serving.replay import replay
 from simulator.serving.results import ServingRun
 from validation.serving.engine_setup import EngineSetup
+from validation.serving.peer import peer_errors
 from validation.serving.recorded_run import RecordedRun
 
 BARS: Mapping[str, float] = {"tpot": 0.02, "latency": 0.025, "ttft": 0.05}
@@ -40,8 +41,10 @@ def compare(run: RecordedRun, setup: EngineSetup) -> Comparison:
         n_replicas=setup.n_replicas, n_groups=setup.n_groups, router="least_loaded",
     )  # fmt: skip
     recorded, simulated = latencies(run.requests), latencies(replayed.requests)
+    peer = peer_errors(run.folder)
     rows = [
         _row(run.name, metric, word, statistic(simulated[metric]), statistic(recorded[metric]))
+        | {"peer_error": peer.get((metric, word))}
         for metric in BARS
         for word, statistic in STATISTICS.items()
     ]

@@ -8,6 +8,7 @@ from typing import Any
 
 from hw_profiles.loader import load_profile
 from hw_profiles.schema import HardwareProfile
+from validation.serving.lines import Line
 
 _FILE = Path(__file__).parents[1] / "published" / "serving_constants.toml"
 
@@ -22,19 +23,18 @@ class Overhead:
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
-    """Between two ranks of a node: seconds of n bytes each way are `latency_s` + n / `bytes_per_s`; where from."""
+    """Between the ranks of a node: seconds over the bytes that a collective moves each way per link; where from."""
 
-    latency_s: float
-    bytes_per_s: float
+    seconds: Line
     source: str
 
     def all_reduce_s(self, n_bytes: float, n_ranks: int) -> float:
         """Return the seconds of an all-reduce of `n_bytes` per rank: 2 (R - 1) / R of them cross each link."""
-        return self.latency_s + 2.0 * (n_ranks - 1) / n_ranks * n_bytes / self.bytes_per_s
+        return self.seconds.at(2.0 * (n_ranks - 1) / n_ranks * n_bytes)
 
     def all_gather_s(self, n_bytes: float, n_ranks: int) -> float:
         """Return the seconds in which every rank gets `n_bytes` of each other; a reduce-scatter takes the same."""
-        return self.latency_s + (n_ranks - 1) * n_bytes / self.bytes_per_s
+        return self.seconds.at((n_ranks - 1) * n_bytes)
 
 
 def overhead() -> Overhead:
@@ -42,21 +42,34 @@ def overhead() -> Overhead:
     return Overhead(**_read()["overhead"])
 
 
-def machine_of(gpu: str, machine: str = "") -> HardwareProfile | None:
-    """Return the profile of a named machine, else of the one that holds this GPU; None where none is known."""
-    name = machine or _read().get(gpu, {}).get("machine", "")
-    return load_profile(name) if name else None
+@dataclass(frozen=True, kw_only=True)
+class Gpu:
+    """What step times and KV room need of a GPU, 0 where unknown; the profile of its machine where there is one."""
+
+    n_sms: int = 0
+    hbm_bytes: float = 0.0
+    machine: HardwareProfile | None = None
+
+
+def gpu_of(name: str, machine: str = "") -> Gpu:
+    """Return the GPU of a named machine, else what is known under the name of the GPU."""
+    known = _read().get(name, {})
+    if profile_name := machine or known.get("machine", ""):
+        profile = load_profile(profile_name)
+        return Gpu(n_sms=profile.device.n_sms, hbm_bytes=profile.device.hbm_bytes, machine=profile)
+    return Gpu(n_sms=known.get("n_sms", 0), hbm_bytes=known.get("hbm_bytes", 0.0))
 
 
 def link_of(gpu: str, machine: HardwareProfile | None) -> Link | None:
-    """Return the fitted link of this GPU, else that of the machine's profile inside a node; None where none is known."""
+    """Return the fitted link of this GPU, else that inside a node of the machine's profile; None for neither."""
     fitted = _read().get(gpu, {})
-    if "link_bytes_per_s" in fitted:
-        return Link(latency_s=fitted["link_latency_s"], bytes_per_s=fitted["link_bytes_per_s"], source="fitted")
+    if "link_bytes" in fitted:
+        return Link(seconds=Line(xs=fitted["link_bytes"], seconds=fitted["link_s"]), source="fitted")
     if machine is None:
         return None
     tier = next(iter(machine.tiers.values()))
-    return Link(latency_s=tier.latency_s, bytes_per_s=tier.bytes_per_s * tier.efficiency, source=machine.name)
+    rate = tier.bytes_per_s * tier.efficiency
+    return Link(seconds=Line(xs=[0.0, rate], seconds=[tier.latency_s, tier.latency_s + 1.0]), source=machine.name)
 
 
 def _read() -> Mapping[str, Any]:

@@ -7,11 +7,12 @@ of 1, 2, 4 and every 8th number of tokens up to 256, every 16th beyond, at most 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hw_profiles.faults import Fault, InputFaults
 from simulator.serving.knobs import BackendKnobs, load_knobs
-from validation.serving.constants import Link, link_of, machine_of, overhead
+from validation.serving.constants import Gpu, Link, gpu_of, link_of, overhead
 from validation.serving.kernel_tables import read_kernel_tables, table_degrees
 from validation.serving.recorded_run import RecordedRun
 from validation.serving.served_model import served_model
@@ -26,6 +27,7 @@ STATED = {  # arguments of the engine by our knobs
 }  # fmt: skip
 _MOST_CAPTURED = 512
 _ACTIVATION_BYTES_PER_TOKEN_AND_HIDDEN = 32  # vLLM's profiling run: a few BF16 and FP32 copies of the widest layer
+_GRAPHS_AND_CONTEXT_BYTES = 1e9  # assumed: captured graphs, logits, libraries
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +43,7 @@ class EngineSetup:
     notes: tuple[str, ...]
 
 
-def engine_setup(run: RecordedRun, tables_folder: Any = None, machine: str = "") -> EngineSetup:  # noqa: ANN401
+def engine_setup(run: RecordedRun, tables_folder: Path | None = None, machine: str = "") -> EngineSetup:
     """Return the set-up of a run from its own folder, its tables from `tables_folder` where that is given.
 
     Raises InputFaults for missing tables, an unknown model, or a link that several ranks need and nobody knows.
@@ -50,12 +52,12 @@ def engine_setup(run: RecordedRun, tables_folder: Any = None, machine: str = "")
     engine = run.engine
     tp, dp = int(engine.get("tensor_parallel_size", 1)), int(engine.get("data_parallel_size", 1))
     if tp not in table_degrees(folder):
-        raise InputFaults([Fault(field=str(folder), got=f"tables of degrees {table_degrees(folder)}",
-                                 allowed=f"tables of tensor_parallel_size {tp}", remedy="name a folder that has them")])  # fmt: skip
+        got, allowed = f"tables of degrees {table_degrees(folder)}", f"tables of tensor_parallel_size {tp}"
+        raise InputFaults([Fault(field=str(folder), got=got, allowed=allowed, remedy="name a folder that has them")])
     tables, model = read_kernel_tables(folder, tp), served_model(run.model, run.folder)
-    profile = machine_of(tables.gpu, machine)
+    gpu = gpu_of(tables.gpu, machine)
     together = dp > 1 and tables.experts is not None  # MoE ranks wait for one another at every layer
-    link = link_of(tables.gpu, profile)
+    link = link_of(tables.gpu, gpu.machine)
     if tp * dp > 1 and link is None and (tp > 1 or together):
         raise InputFaults([Fault(field="machine", got=repr(tables.gpu), allowed="a GPU whose link is known",
                                  remedy="name its machine with --machine")])  # fmt: skip
@@ -63,12 +65,11 @@ def engine_setup(run: RecordedRun, tables_folder: Any = None, machine: str = "")
     table = run.requests
     times = TableStepTimes(
         tables=tables, model=model, overhead=overhead(), link=link, n_groups=dp if together else 1,
-        expert_parallel=bool(engine.get("enable_expert_parallel")), n_sms=profile.device.n_sms if profile else 0,
+        expert_parallel=bool(engine.get("enable_expert_parallel")), n_sms=gpu.n_sms,
         graph_sizes=() if engine.get("enforce_eager") else graph_sizes(knobs.max_num_seqs),
         contexts=(table["prompt_tokens"] + table["output_tokens"] / 2.0).tolist(),
     )  # fmt: skip
-    hbm_bytes = profile.device.hbm_bytes if profile else 0.0
-    blocks = run.kv_blocks or _kv_blocks(model, knobs, hbm_bytes, tp, dp if engine.get("enable_expert_parallel") else 1)
+    blocks = run.kv_blocks or _kv_blocks(model, knobs, gpu, tp, dp if engine.get("enable_expert_parallel") else 1)
     return EngineSetup(
         knobs=knobs, step_times=times, kv_blocks=blocks, n_replicas=1 if together else dp,
         n_groups=dp if together else 1, notes=tuple(_notes(run, blocks, link, tp * dp)),
@@ -86,14 +87,14 @@ def _knobs(engine: Mapping[str, Any]) -> BackendKnobs:
     return load_knobs("vllm", {**stated, "async_scheduling": True, "version": "0.19"})
 
 
-def _kv_blocks(model: ModelSpec, knobs: BackendKnobs, hbm_bytes: float, tp: int, expert_ranks: int) -> int:
+def _kv_blocks(model: ModelSpec, knobs: BackendKnobs, gpu: Gpu, tp: int, expert_ranks: int) -> int:
     """Blocks that fit beside weights and activations; without a known memory as many as nothing can fill."""
-    if not hbm_bytes:
+    if not gpu.hbm_bytes:
         return 1 << 20
     experts = n_moe_layers(model) * model.moe.n_routed_experts * expert_parameters(model)
     weights = (count_parameters(model).total - experts) / tp + experts / (tp * expert_ranks)
     activations = _ACTIVATION_BYTES_PER_TOKEN_AND_HIDDEN * knobs.max_batched_tokens * model.hidden
-    room = hbm_bytes * knobs.gpu_memory_share - weights * BF16_BYTES - activations
+    room = gpu.hbm_bytes * knobs.gpu_memory_share - weights * BF16_BYTES - activations - _GRAPHS_AND_CONTEXT_BYTES
     per_block = kv_bytes_per_token(model, "bf16") * model.n_attentions / tp * knobs.block_tokens
     return max(1, int(room / per_block))
 
@@ -102,5 +103,6 @@ def _notes(run: RecordedRun, blocks: int, link: Link | None, n_ranks: int) -> li
     whose = "as recorded" if run.kv_blocks else "what the memory leaves"
     notes = [f"{run.name}: vLLM {run.vllm_version}, {len(run.requests)} requests, {blocks:,} KV blocks ({whose})"]
     if link is not None and n_ranks > 1:
-        notes.append(f"{run.name}: link {link.bytes_per_s / 1e9:.1f} GB/s, {link.latency_s * 1e6:.0f} µs ({link.source})")
+        source = "fitted on the Qwen3-32B run" if link.source == "fitted" else f"profile {link.source}"
+        notes.append(f"{run.name}: 1 MB each way between ranks takes {link.seconds.at(1e6) * 1e6:.0f} µs ({source})")
     return notes

@@ -40,4 +40,4 @@ def expert_table(rows: pd.DataFrame) -> ExpertTable:
 
 def expected_activated(n_experts: int, top_k: int, tokens: float) -> float:
     """Return how many of `n_experts` at least one token picks, each picking `top_k` evenly: N (1 - (1 - K/N)^T)."""
-    return n_experts * (1.0 - (1.0 - top_k / n_experts) ** tokens)
+    return n_experts * (1.0 - float((1.0 - top_k / n_experts) ** tokens))

@@ -30,6 +30,7 @@ COLUMNS: Mapping[str, Sequence[str]] = {
 META_FILES = ("profile_meta.yaml", "meta.yaml")
 DEGREE = re.compile(r"tp(\d+)(?:_\w+\.csv)?")
 ONCE = ("embedding", "final_layernorm")  # every other dense layer stands in each block
+PLAIN: Mapping[str, object] = {"decode_q_len": 1, "ep": 1}
 NORMS_PER_BLOCK = 2  # before attention and before the FFN; the table has one
 _S_PER_US = 1e-6
 
@@ -71,7 +72,8 @@ def read_kernel_tables(folder: Path, degree: int) -> KernelTables:
     return KernelTables(
         gpu=str(meta["gpu"]), model=str(meta["model"]), degree=degree,
         dense=_lines(tables["dense"], "tokens"), per_sequence=_lines(tables["per_sequence"], "sequences"),
-        attention=attention_table(tables["attention"]), experts=expert_table(tables["moe"]) if "moe" in tables else None,
+        attention=attention_table(tables["attention"]),
+        experts=expert_table(tables["moe"]) if "moe" in tables else None,
     )  # fmt: skip
 
 
@@ -115,8 +117,16 @@ def _read(path: Path, kind: str) -> pd.DataFrame:
     if faults := list(_bad_numbers(path, rows, kind)):
         raise InputFaults(faults)
     sizes = [name for name in COLUMNS[kind] if name != "time_us"]
-    rows = rows.assign(seconds=rows["time_us"] * _S_PER_US)
-    return rows.groupby(sizes, as_index=False, sort=True)["seconds"].mean()
+    rows = _plain(rows).assign(seconds=lambda table: table["time_us"] * _S_PER_US)
+    return rows.groupby(sizes, sort=True)["seconds"].mean().reset_index()
+
+
+def _plain(rows: pd.DataFrame) -> pd.DataFrame:
+    """Without the rows of later profilers for speculation and for shards of the experts."""
+    for name, kept in PLAIN.items():
+        if name in rows.columns and (rows[name] == kept).any():
+            rows = rows[rows[name] == kept]
+    return rows
 
 
 def _bad_numbers(path: Path, rows: pd.DataFrame, kind: str) -> list[Fault]:

@@ -6,10 +6,10 @@ output_toks, arrival_time [s, wall clock], queued_ts, first_token_ts, last_token
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ from workloads.traffic.requests import Requests
 REQUEST_KEYS = ("input_toks", "output_toks", "arrival_time", "queued_ts", "first_token_ts", "last_token_ts")
 SERIES_COLUMNS = ("t", "running", "waiting", "kv_cache_pct")
 MOST_FAULTS = 10
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,17 +56,19 @@ def read_run(folder: Path) -> RecordedRun:
     if faults or requests is None or series is None:
         raise InputFaults(faults)
     engine = meta["engine_kwargs"]
-    blocks = next((found[key] for found in (engine, meta) for key in BLOCK_KEYS if found.get(key)), 0)
     return RecordedRun(
         name=folder.resolve().name, folder=folder, model=str(meta["model"]), vllm_version=str(meta["vllm_version"]),
-        engine=engine, kv_blocks=int(blocks), requests=requests, series=series,
+        engine=engine, kv_blocks=_blocks(engine) or _blocks(meta), requests=requests, series=series,
     )  # fmt: skip
 
 
-BLOCK_KEYS = ("num_gpu_blocks_override", "num_gpu_blocks", "kv_cache_blocks", "kv_blocks")
+def _blocks(said: Mapping[str, Any]) -> int:
+    """KV blocks where the run states them (num_gpu_blocks, kv_blocks, …), else 0."""
+    found = [value for key, value in said.items() if "blocks" in key and isinstance(value, int) and value > 0]
+    return found[0] if found else 0
 
 
-def _collect(faults: list[Fault], read: Any) -> Any:  # noqa: ANN401 (whatever the reader returns)
+def _collect(faults: list[Fault], read: Callable[[], _Read]) -> _Read | None:
     try:
         return read()
     except InputFaults as error:
@@ -160,7 +163,7 @@ def _series(path: Path) -> pd.DataFrame:
     missing = [name for name in SERIES_COLUMNS if name not in table.columns]
     if missing:
         raise _refuse(path, f"no {', '.join(missing)}", allowed)
-    numbers = table[list(SERIES_COLUMNS)].apply(pd.to_numeric, errors="coerce").astype(float)
+    numbers = pd.DataFrame({name: pd.to_numeric(table[name], errors="coerce") for name in SERIES_COLUMNS})
     if numbers.isna().to_numpy().any():
         raise _refuse(path, "a cell that is no number", allowed)
     numbers.columns = pd.Index(names)

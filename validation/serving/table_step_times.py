@@ -10,7 +10,7 @@ final norm, LM head and sampler of its sequences. The tables measure one chunk b
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from math import sqrt
 
@@ -26,6 +26,7 @@ from workloads.model import GqaSpec, ModelSpec
 from workloads.zoo import n_moe_layers
 
 BF16_BYTES = 2
+Prompts = Sequence[tuple[int, int]]  # new tokens, tokens already cached
 # FlashAttention-2 splits the KV of a sequence over SMs while sequences x KV heads stay below this share of the blocks
 # that the SMs take at once, two each (num_splits_heuristic).
 _UNSPLIT_SHARE = 0.8
@@ -46,30 +47,28 @@ class TableStepTimes:
     expert_parallel: bool = False
     n_sms: int = 0
     graph_sizes: Sequence[int] = ()
-    contexts: Sequence[float] = field(default=())
+    contexts: Sequence[float] = ()
 
     def seconds(self, batch: StepBatch) -> float:
-        """Return the seconds of one step [s]; of several groups, each computes an equal share of it."""
-        groups = self.n_groups
-        n_decode, n_prompt = batch.n_decode / groups, batch.prefill_tokens / groups
-        tokens = self._captured(n_decode + n_prompt)
-        sequences = (batch.n_decode + len(batch.prefills)) / groups
-        block_s = self._block_line.at(tokens) + self._attention_s(batch)
-        ends_s = self._ends_line.at(tokens) + self._sequence_line.at(sequences)
-        prompts_s = self.overhead.prompt_step_s if batch.prefills else 0.0
-        return self.model.n_layers * (block_s + self._links_s(tokens)) + self._experts_s(tokens) + ends_s + prompts_s
+        """Return the seconds of one step [s]: those of its fullest group, for which the others wait."""
+        groups, prompts = self.n_groups, fullest_group(batch.prefills, self.n_groups)
+        n_decode = batch.n_decode / groups
+        tokens = self._captured(n_decode + sum(new for new, _ in prompts))
+        block_s = self._block_line.at(tokens) + self._attention_s(batch, prompts) + self._links_s(tokens)
+        ends_s = self._ends_line.at(tokens) + self._sequence_line.at(n_decode + len(prompts))
+        prompts_s = self.overhead.prompt_step_s if prompts else 0.0
+        gathered = max(tokens, batch.n_decode + batch.prefill_tokens)
+        return self.model.n_layers * block_s + self._experts_s(tokens, gathered) + ends_s + prompts_s
 
     def _captured(self, tokens: float) -> float:
         """Tokens of the step as it runs: up to the next captured size, or as they are beyond the largest."""
         return next((size for size in self.graph_sizes if size >= tokens), tokens)
 
-    def _attention_s(self, batch: StepBatch) -> float:
-        groups = self.n_groups
-        n_decode = batch.n_decode / groups
+    def _attention_s(self, batch: StepBatch, prompts: Prompts) -> float:
+        n_decode = batch.n_decode / self.n_groups
         mean = batch.decode_context_tokens / batch.n_decode if batch.n_decode else 0.0
-        chunk, history = one_chunk(batch.prefill_tokens / groups, batch.prefill_pairs / groups)
-        attention = self.tables.attention
-        together_s = attention.at(chunk=chunk, history=history, n_decode=n_decode, context=mean)
+        chunk, history = one_chunk(prompts)
+        together_s = self.tables.attention.at(chunk=chunk, history=history, n_decode=n_decode, context=mean)
         return together_s if chunk or not n_decode else together_s + self._longest_s(n_decode, mean, together_s)
 
     def _longest_s(self, n_decode: float, mean: float, together_s: float) -> float:
@@ -90,7 +89,7 @@ class TableStepTimes:
         return _UNSPLIT_SHARE * _BLOCKS_PER_SM * self.n_sms / max(a.n_kv_heads / self.tables.degree, 1.0)
 
     def _longest_of(self, n: int) -> float:
-        return self._expected_longest[min(n, len(self._expected_longest)) - 1]
+        return float(self._expected_longest[min(n, len(self._expected_longest)) - 1])
 
     @cached_property
     def _expected_longest(self) -> NDArray[np.float64]:
@@ -103,13 +102,12 @@ class TableStepTimes:
         n_reduces = 1 if self.expert_parallel and self.n_groups > 1 else 2
         return n_reduces * self.link.all_reduce_s(tokens * self.model.hidden * BF16_BYTES, self.tables.degree)
 
-    def _experts_s(self, tokens: float) -> float:
+    def _experts_s(self, tokens: float, gathered: float) -> float:
         """MoE blocks: each group gathers all tokens, computes what its experts get, and scatters the sums back."""
         experts, moe = self.tables.experts, self.model.moe
         if experts is None:
             return 0.0
         ranks = self.n_groups * self.tables.degree if self.expert_parallel else 1
-        gathered = tokens * self.n_groups
         activated = expected_activated(moe.n_routed_experts, moe.top_k, gathered) / ranks
         exchange_s = 0.0
         if self.n_groups > 1 and self.link is not None:
@@ -132,13 +130,29 @@ class TableStepTimes:
         return sum_of_lines(list(self.tables.per_sequence.values()))
 
 
-def one_chunk(new_tokens: float, pairs: float) -> tuple[float, float]:
+def fullest_group(prompts: Prompts, n_groups: int) -> Prompts:
+    """Return the prompts of the group with the most new tokens, each dealt in order to the group with the fewest."""
+    if n_groups == 1:
+        return prompts
+    dealt: list[list[tuple[int, int]]] = [[] for _ in range(n_groups)]
+    for prompt in prompts:
+        min(dealt, key=_new_tokens).append(prompt)
+    return tuple(max(dealt, key=_new_tokens))
+
+
+def _new_tokens(prompts: Sequence[tuple[int, int]]) -> int:
+    return sum(new for new, _ in prompts)
+
+
+def one_chunk(prompts: Prompts) -> tuple[float, float]:
     """Return (new tokens, history) of the one chunk with the (query, key) pairs of several: n h + n (n + 1) / 2.
 
     Chunks of short prompts have fewer pairs than one of all their tokens: it is then a shorter one without history.
     """
-    if new_tokens <= 0.0:
+    new_tokens = _new_tokens(prompts)
+    if not new_tokens:
         return 0.0, 0.0
+    pairs = sum(new * history + new * (new + 1) / 2.0 for new, history in prompts)
     history = pairs / new_tokens - (new_tokens + 1.0) / 2.0
     return (new_tokens, history) if history >= 0.0 else ((sqrt(1.0 + 8.0 * pairs) - 1.0) / 2.0, 0.0)
 
