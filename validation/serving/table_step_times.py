@@ -137,7 +137,8 @@ def fullest_group(prompts: Prompts, n_groups: int) -> Prompts:
     dealt: list[list[tuple[int, int]]] = [[] for _ in range(n_groups)]
     for prompt in prompts:
         min(dealt, key=_new_tokens).append(prompt)
-    return tuple(max(dealt, key=_new_tokens))
+    fullest: Prompts = max(dealt, key=_new_tokens)
+    return fullest
 
 
 def _new_tokens(prompts: Sequence[tuple[int, int]]) -> int:
