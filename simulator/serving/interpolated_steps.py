@@ -115,8 +115,7 @@ class InterpolatedStepTimes:
     def _added_s(self, n: int, context: int, tokens: int) -> float:
         """Seconds that decodes add to a step with prompts, beyond those of their tokens as prompts."""
         around, mean = half_octaves(n), octaves(context / n, least=_LEAST_CONTEXT)
-        size = octaves(tokens, per_octave=1)
-        size = octaves(tokens / self._n_groups, least=4) if tokens > 4 * self._n_groups else Between(0, 4, 1.0)
+        size = octaves(tokens / self._n_groups, least=4, per_octave=2) if tokens > 4 * self._n_groups else Between(0, 4, 1.0)
 
         def beside(prompt: int) -> float:
             return _between(around, lambda knot: _between(mean, lambda c: self._added_knot(knot, c, prompt)))

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from math import ceil, floor, log2
 
 ROW_TILE = 128  # rows of a GEMM's output tile (simulator/costs): its time jumps where one more is begun
+_SMALL_TILE = 64  # rows of the tiles that kernels take for few rows
+_FEW_ROWS = 1024  # rows up to which a jump of the smaller tile still shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,13 +18,14 @@ class Between:
 
 
 def token_knots(tokens: int, n_groups: int) -> Between:
-    """Return the knots around a number of tokens that `n_groups` attention groups share: half octaves up to one tile
-    of rows per group, then both ends of each tile, since times jump from one tile to the next and are straight within.
-    """
-    tile = ROW_TILE * n_groups
+    """Return the knots around a number of tokens that `n_groups` attention groups share: half octaves up to one small
+    tile of rows per group, then both ends of each tile, since times jump from one tile to the next and are nearly
+    straight within."""
+    tile = (_SMALL_TILE if tokens <= _FEW_ROWS * n_groups else ROW_TILE) * n_groups
     if tokens <= tile:
         between = half_octaves(tokens)
-        return Between(between.low, min(between.high, tile), _weight(tokens, between.low, min(between.high, tile)))
+        high = min(between.high, tile)
+        return Between(between.low, high, _weight(tokens, between.low, high))
     tiles = ceil(tokens / tile) - 1
     low, high = tiles * tile + n_groups, (tiles + 1) * tile
     return Between(low, high, _weight(max(tokens, low), low, high))
