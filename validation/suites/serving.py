@@ -46,6 +46,7 @@ def serving_document(comparisons: Sequence[Comparison]) -> dict[str, Any]:
     """Return every judged statistic, the peer's error beside, and the sum."""
     rows = [row for comparison in comparisons for row in comparison.rows]
     return {
+        "suite": "serving",
         "rows": rows,
         "notes": [{"id": c.run.name, "text": note} for c in comparisons for note in c.setup.notes],
         "skipped": [],

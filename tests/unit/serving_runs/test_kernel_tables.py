@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from attention_grids import two_grids
 
 from hw_profiles.faults import InputFaults
-from attention_grids import two_grids
 from validation.serving.attention_table import attention_table
 from validation.serving.expert_table import expected_activated, expert_table
 from validation.serving.kernel_tables import read_kernel_tables, table_degrees
@@ -82,7 +82,7 @@ BROKEN = {
     "a missing column": ("tp1_dense.csv", "layer,tokens\nqkv_proj,1\n", "no time_us"),
     "no rows": ("tp1_per_sequence.csv", "layer,sequences,time_us\n", "no rows"),
     "a time of nothing": ("tp1_dense.csv", "layer,tokens,time_us\nqkv_proj,1,0\n", "line 2"),
-    "a word for a size": ("tp1_dense.csv", "layer,tokens,time_us\nqkv_proj,1,5\nqkv_proj,few,5\n", "'few' in column tokens"),
+    "a word for a size": ("tp1_dense.csv", "layer,tokens,time_us\nqkv_proj,few,5\n", "'few' in column tokens"),
     "no GPU": ("profile_meta.yaml", "model: toy\n", "no gpu"),
     "no YAML": ("profile_meta.yaml", "gpu: [", "while parsing"),
 }  # fmt: skip

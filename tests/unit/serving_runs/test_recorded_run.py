@@ -76,7 +76,7 @@ def test_times_out_of_order_are_refused_with_their_line(run_folder):
     path = run_folder / "requests.jsonl"
     first, second = path.read_text().splitlines()
     path.write_text("\n".join([first, json.dumps(json.loads(second) | {"first_token_ts": 0.0})]))
-    with pytest.raises(InputFaults, match="requests.jsonl:2"):
+    with pytest.raises(InputFaults, match=r"requests\.jsonl:2"):
         read_run(run_folder)
 
 

@@ -16,9 +16,9 @@ from validation.serving.served_model import served_model
 from validation.serving.table_step_times import TableStepTimes, expected_longest, fullest_group, one_chunk
 
 MOE_CONFIG = {
-    "model_type": "mixtral", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
-    "intermediate_size": 128, "vocab_size": 100, "num_local_experts": 8, "num_experts_per_tok": 2,
-    "tie_word_embeddings": False,
+    "model_type": "mixtral", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "intermediate_size": 128, "vocab_size": 100, "num_local_experts": 8,
+    "num_experts_per_tok": 2, "tie_word_embeddings": False,
 }  # fmt: skip
 
 
@@ -110,7 +110,7 @@ def test_a_long_context_counts_only_where_the_kernel_no_longer_splits(times, run
         "overhead": Overhead(prompt_step_s=0.0, long_decode_share=0.5),
         "n_sms": 1,
     }  # 0.8 x 2 / 2 heads: 1 sequence
-    # two sequences of 24 tokens take 48 µs a layer; the longest, 64 tokens alone 51.2 at 0.8 sequences, adds half of 3.2
+    # two sequences of 24 tokens take 48 µs a layer; the longest, 64 tokens, 51.2 with 0.8 sequences: half of 3.2 more
     assert us(replace(uneven, **unsplit), n_decode=2, context=48) - us(uneven, n_decode=2, context=48) == pytest.approx(
         2 * 0.5 * (0.8 * 64 - 48)
     )
