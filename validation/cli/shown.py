@@ -53,6 +53,8 @@ def show_serving(document: Mapping[str, Any]) -> None:
     out.print(table)
     for note in document["notes"]:
         out.print(note["text"], markup=False)
+    for item in document["skipped"]:
+        out.print(f"{item['id']}: {item['reason']}", markup=False)
     out.print(f"{document['summary']['n_ok']} of {document['summary']['n']} statistics within their bar", markup=False)
 
 

@@ -103,7 +103,7 @@ def table_fault(path: Path, got: str, allowed: str) -> Fault:
 
 
 def _read(path: Path, kind: str) -> pd.DataFrame:
-    """Return a table with `seconds` in place of microseconds, sizes as whole numbers, repeated points averaged."""
+    """Return a table with `seconds` in place of microseconds, repeated points averaged, kernels of one layer added."""
     allowed = f"a CSV file with columns {', '.join(COLUMNS[kind])}"
     try:
         rows = pd.read_csv(path)
@@ -118,7 +118,8 @@ def _read(path: Path, kind: str) -> pd.DataFrame:
         raise InputFaults(faults)
     sizes = [name for name in COLUMNS[kind] if name != "time_us"]
     rows = _plain(rows).assign(seconds=lambda table: table["time_us"] * _S_PER_US)
-    return rows.groupby(sizes, sort=True)["seconds"].mean().reset_index()
+    each = rows.groupby([*sizes, "layer"] if "layer" in rows and "layer" not in sizes else sizes, sort=True)["seconds"]
+    return each.mean().groupby(level=sizes).sum().reset_index()  # of several attention kernels in a layer, all run
 
 
 def _plain(rows: pd.DataFrame) -> pd.DataFrame:

@@ -49,9 +49,16 @@ def serving_document(comparisons: Sequence[Comparison]) -> dict[str, Any]:
         "suite": "serving",
         "rows": rows,
         "notes": [{"id": c.run.name, "text": note} for c in comparisons for note in c.setup.notes],
-        "skipped": [],
+        "skipped": [{"id": c.run.name, "reason": reason} for c in comparisons for reason in _unanswered(c)],
         "summary": {"n": len(rows), "n_ok": sum(row["ok"] for row in rows)},
     }
+
+
+def _unanswered(comparison: Comparison) -> list[str]:
+    """Requests that the recorded engine answered and the replay did not: its statistics are of the others."""
+    states = comparison.replayed.requests["state"]
+    n = int((states != "done").sum())
+    return [f"{n} of {len(states)} requests were not answered in the replay"] if n else []
 
 
 def overlays(comparisons: Sequence[Comparison]) -> list[Overlay]:

@@ -44,6 +44,14 @@ def test_a_missed_bar_is_a_missed_bar(run_folder):
     assert {row["ok"] for row in document["rows"] if " ttft " in row["id"]} == {False}
 
 
+def test_requests_that_only_the_recorded_engine_answered_are_said(run_folder):
+    meta = json.loads((run_folder / "meta.json").read_text())
+    meta["engine_kwargs"] |= {"num_gpu_blocks": 1, "block_size": 4}  # room for the second request alone
+    (run_folder / "meta.json").write_text(json.dumps(meta))
+    (said,) = serving_document(compare_runs([run_folder]))["skipped"]
+    assert said["reason"] == "1 of 2 requests were not answered in the replay"
+
+
 def test_the_overlay_draws_both_lines(run_folder):
     (overlay,) = overlays(compare_runs([run_folder]))
     drawn = overlay_figure(overlay, "running")

@@ -68,6 +68,14 @@ def test_repeated_measurements_of_a_point_are_averaged(run_folder):
     assert read_kernel_tables(run_folder, 1).dense["qkv_proj"].at(100) == pytest.approx(1.5e-3)
 
 
+def test_attention_kernels_of_one_layer_add_up_and_speculative_rows_stay_out(run_folder):
+    rows = ["attention,16,0,0,0,1,3.0", "indexer,16,0,0,0,1,2.0", "attention,16,0,0,0,4,50.0"]
+    header = "layer,prefill_chunk,kv_prefill,n_decode,kv_decode,decode_q_len,time_us"
+    (run_folder / "tp1_attention.csv").write_text("\n".join([header, *rows]))
+    attention = read_kernel_tables(run_folder, 1).attention
+    assert attention.at(chunk=16, history=0, n_decode=0, context=0) == pytest.approx(5e-6)
+
+
 def test_tables_in_a_folder_of_their_degree_are_read_too(run_folder):
     nested = run_folder / "tp1"
     nested.mkdir()
