@@ -22,7 +22,7 @@ HEADINGS = {
     "id": "statistic", "predicted": "replayed", "reference": "recorded", "error": "error", "bar": "bar",
     "peer": "peer's error", "verdict": "verdict",
 }  # fmt: skip
-NOT_RECORDED = "The run recorded no KV use above 0; the replay's stands alone."
+NOT_RECORDED = "The run recorded no KV use above 0: the replay's stands alone."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +55,13 @@ def _parts(overlay: Overlay) -> list[str]:
 
 
 def overlay_figure(overlay: Overlay, quantity: str) -> go.Figure:
-    """One quantity over time, recorded and replayed."""
+    """One quantity over time, replayed, and recorded where the run has any of it."""
     replicas = sorted(overlay.replayed["replica"].unique())
     names = [f"replayed, replica {replica}" if len(replicas) > 1 else "replayed" for replica in replicas]
     lines = [_line(overlay.replayed[overlay.replayed["replica"] == replica], quantity, name, REPLAYED)
              for replica, name in zip(replicas, names, strict=True)]  # fmt: skip
     recorded = overlay.recorded
-    if len(recorded):
+    if recorded[quantity].any():
         lines.append(_line(recorded, quantity, "recorded", RECORDED))
     return figure(
         lines, height=HEIGHT, xaxis={"title": {"text": "time [s]"}}, yaxis={"title": {"text": QUANTITIES[quantity]},

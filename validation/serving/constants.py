@@ -15,18 +15,22 @@ _FILE = Path(__file__).parents[1] / "published" / "serving_constants.toml"
 
 @dataclass(frozen=True, kw_only=True)
 class Overhead:
-    """`prompt_step_s`: each step with prompt tokens beyond its kernels [s]; `long_decode_share`: see TableStepTimes."""
+    """`prompt_step_s`: each step with prompt tokens beyond its kernels [s]; `long_decode_share`: see TableStepTimes;
+    `fitted_on`: the run that both come from."""
 
     prompt_step_s: float
     long_decode_share: float
+    fitted_on: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
-    """Between the ranks of a node: seconds over the bytes that a collective moves each way per link; where from."""
+    """Between the ranks of a node: seconds over the bytes that a collective moves each way per link; where from, and the
+    run on which they were fitted."""
 
     seconds: Line
     source: str
+    fitted_on: str = ""
 
     def all_reduce_s(self, n_bytes: float, n_ranks: int) -> float:
         """Return the seconds of an all-reduce of `n_bytes` per rank: 2 (R - 1) / R of them cross each link."""
@@ -64,7 +68,8 @@ def link_of(gpu: str, machine: HardwareProfile | None) -> Link | None:
     """Return the fitted link of this GPU, else that inside a node of the machine's profile; None for neither."""
     fitted = _read().get(gpu, {})
     if "link_bytes" in fitted:
-        return Link(seconds=Line(xs=fitted["link_bytes"], seconds=fitted["link_s"]), source="fitted")
+        line = Line(xs=fitted["link_bytes"], seconds=fitted["link_s"])
+        return Link(seconds=line, source="fitted", fitted_on=fitted["link_fitted_on"])
     if machine is None:
         return None
     tier = next(iter(machine.tiers.values()))

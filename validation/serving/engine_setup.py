@@ -12,7 +12,7 @@ from typing import Any
 
 from hw_profiles.faults import Fault, InputFaults
 from simulator.serving.knobs import BackendKnobs, load_knobs
-from validation.serving.constants import Gpu, Link, gpu_of, link_of, overhead
+from validation.serving.constants import Gpu, gpu_of, link_of, overhead
 from validation.serving.kernel_tables import read_kernel_tables, table_degrees
 from validation.serving.recorded_run import RecordedRun
 from validation.serving.served_model import served_model
@@ -72,7 +72,7 @@ def engine_setup(run: RecordedRun, tables_folder: Path | None = None, machine: s
     blocks = run.kv_blocks or _kv_blocks(model, knobs, gpu, tp, dp if engine.get("enable_expert_parallel") else 1)
     return EngineSetup(
         knobs=knobs, step_times=times, kv_blocks=blocks, n_replicas=1 if together else dp,
-        n_groups=dp if together else 1, notes=tuple(_notes(run, blocks, link, tp * dp)),
+        n_groups=dp if together else 1, notes=tuple(_notes(run, blocks, times)),
     )  # fmt: skip
 
 
@@ -99,10 +99,14 @@ def _kv_blocks(model: ModelSpec, knobs: BackendKnobs, gpu: Gpu, tp: int, expert_
     return max(1, int(room / per_block))
 
 
-def _notes(run: RecordedRun, blocks: int, link: Link | None, n_ranks: int) -> list[str]:
+def _notes(run: RecordedRun, blocks: int, times: TableStepTimes) -> list[str]:
     whose = "as recorded" if run.kv_blocks else "what the memory leaves"
     notes = [f"{run.name}: vLLM {run.vllm_version}, {len(run.requests)} requests, {blocks:,} KV blocks ({whose})"]
-    if link is not None and n_ranks > 1:
-        source = "fitted on the Qwen3-32B run" if link.source == "fitted" else f"profile {link.source}"
+    link = times.link if times.n_groups * times.tables.degree > 1 else None
+    if link is not None:
+        source = f"fitted on {link.fitted_on}" if link.fitted_on else f"profile {link.source}"
         notes.append(f"{run.name}: 1 MB each way between ranks takes {link.seconds.at(1e6) * 1e6:.0f} µs ({source})")
+    fitted = {"overheads": times.overhead.fitted_on, "link": link.fitted_on if link is not None else ""}
+    notes += [f"{run.name}: {word} fitted on this very run, which is no test of that"
+              for word, where in fitted.items() if where == run.name]  # fmt: skip
     return notes

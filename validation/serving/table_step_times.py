@@ -12,7 +12,7 @@ final norm, LM head and sampler of its sequences. The tables measure one chunk b
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import sqrt
+from math import ceil, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,8 +51,7 @@ class TableStepTimes:
 
     def seconds(self, batch: StepBatch) -> float:
         """Return the seconds of one step [s]: those of its fullest group, for which the others wait."""
-        groups, prompts = self.n_groups, fullest_group(batch.prefills, self.n_groups)
-        n_decode = batch.n_decode / groups
+        prompts, n_decode = fullest_group(batch.prefills, self.n_groups), self._decodes(batch)
         tokens = self._captured(n_decode + sum(new for new, _ in prompts))
         block_s = self._block_line.at(tokens) + self._attention_s(batch, prompts) + self._links_s(tokens)
         ends_s = self._ends_line.at(tokens) + self._sequence_line.at(n_decode + len(prompts))
@@ -60,23 +59,27 @@ class TableStepTimes:
         gathered = max(tokens, batch.n_decode + batch.prefill_tokens)
         return self.model.n_layers * block_s + self._experts_s(tokens, gathered) + ends_s + prompts_s
 
+    def _decodes(self, batch: StepBatch) -> int:
+        """Sequences at decode in the fullest group."""
+        return ceil(batch.n_decode / self.n_groups)
+
     def _captured(self, tokens: float) -> float:
         """Tokens of the step as it runs: up to the next captured size, or as they are beyond the largest."""
         return next((size for size in self.graph_sizes if size >= tokens), tokens)
 
     def _attention_s(self, batch: StepBatch, prompts: Prompts) -> float:
-        n_decode = batch.n_decode / self.n_groups
+        n_decode = self._decodes(batch)
         mean = batch.decode_context_tokens / batch.n_decode if batch.n_decode else 0.0
         chunk, history = one_chunk(prompts)
         together_s = self.tables.attention.at(chunk=chunk, history=history, n_decode=n_decode, context=mean)
         return together_s if chunk or not n_decode else together_s + self._longest_s(n_decode, mean, together_s)
 
-    def _longest_s(self, n_decode: float, mean: float, together_s: float) -> float:
+    def _longest_s(self, n_decode: int, mean: float, together_s: float) -> float:
         """What the longest of unsplit sequences adds; 0 while the kernel splits them."""
         least = self._unsplit_from
         if not least or self._captured(n_decode) < least:
             return 0.0
-        longest = max(mean, self._longest_of(round(n_decode)))
+        longest = max(mean, self._longest_of(n_decode))
         alone_s = self.tables.attention.at(chunk=0, history=0, n_decode=min(n_decode, least), context=longest)
         return self.overhead.long_decode_share * max(0.0, alone_s - together_s)
 

@@ -8,7 +8,7 @@ import pytest
 from hw_profiles.faults import InputFaults
 from simulator.report.serving_overlay import overlay_figure
 from validation.serving.comparison import compare
-from validation.serving.constants import Overhead
+from validation.serving.constants import Overhead, overhead
 from validation.serving.engine_setup import engine_setup
 from validation.serving.recorded_run import read_run
 from validation.suites.serving import compare_runs, overlays, run_folders, serving_document
@@ -57,6 +57,17 @@ def test_the_overlay_draws_both_lines(run_folder):
     drawn = overlay_figure(overlay, "running")
     assert [line.name for line in drawn.data] == ["replayed", "recorded"]
     assert list(drawn.data[1].y) == [2, 1]
+
+
+def test_what_was_never_recorded_is_not_drawn(run_folder):
+    (run_folder / "timeseries.csv").write_text("t,running,waiting,kv_cache_pct\n0.0001,2,0,0.0\n")
+    (overlay,) = overlays(compare_runs([run_folder]))
+    assert [line.name for line in overlay_figure(overlay, "kv_used_share").data] == ["replayed"]
+
+
+def test_a_run_on_which_constants_were_fitted_says_so(run_folder):
+    other = run_folder.rename(run_folder.parent / overhead().fitted_on)
+    assert any("overheads fitted on this very run" in note for note in engine_setup(read_run(other)).notes)
 
 
 def test_a_run_without_tables_of_its_degree_is_refused(run_folder):
