@@ -25,7 +25,7 @@ class Overhead:
 
 @dataclass(frozen=True, kw_only=True)
 class Link:
-    """Between the ranks of a node: seconds over the bytes that a collective moves each way per link; where from, and the
+    """Between ranks of a node: seconds over the bytes that a collective moves each way per link; where from, and the
     run on which they were fitted."""
 
     seconds: Line
