@@ -78,7 +78,10 @@ class InterpolatedStepTimes:
             high = _LEAST_CONTEXT << cell
             from_s, until_s = self._decodes_s(n, low), self._decodes_s(n, high)
             line = DecodeLine(
-                from_tokens=n * low, until_tokens=n * high, at_s=from_s, s_per_token=(until_s - from_s) / (n * (high - low))
+                from_tokens=n * low,
+                until_tokens=n * high,
+                at_s=from_s,
+                s_per_token=(until_s - from_s) / (n * (high - low)),
             )
             self._lines[n, cell] = line
         return line
@@ -115,7 +118,11 @@ class InterpolatedStepTimes:
     def _added_s(self, n: int, context: int, tokens: int) -> float:
         """Seconds that decodes add to a step with prompts, beyond those of their tokens as prompts."""
         around, mean = half_octaves(n), octaves(context / n, least=_LEAST_CONTEXT)
-        size = octaves(tokens / self._n_groups, least=4, per_octave=2) if tokens > 4 * self._n_groups else Between(0, 4, 1.0)
+        size = (
+            octaves(tokens / self._n_groups, least=4, per_octave=2)
+            if tokens > 4 * self._n_groups
+            else Between(0, 4, 1.0)
+        )
 
         def beside(prompt: int) -> float:
             return _between(around, lambda knot: _between(mean, lambda c: self._added_knot(knot, c, prompt)))

@@ -14,16 +14,18 @@ from simulator.serving.step_times import StepTimes
 from workloads.traffic.requests import Requests
 
 _FOREVER_S = float("inf")
+_TELL_EVERY = 1024  # requests
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far a replay has come: requests that have arrived, are done; simulated time [s]."""
+    """How far a replay has come: requests that have arrived, that are done; simulated time, mean time to first token of
+    those that have one [s]."""
 
     n_arrived: int
     n_done: int
     time_s: float
-    partial: Callable[[], ServingRun]
+    mean_ttft_s: float
 
 
 def replay(
@@ -43,7 +45,7 @@ def replay(
 
     `kv_blocks` of `knobs.block_tokens` tokens: KV room of each of the `n_groups` attention groups of a replica.
     `kv_bytes_per_token` prices swapping (per GPU that swaps). Steps that start at `until_s` [s] or later are not run:
-    requests under way then stay "running". `on_progress` is called after each chunk of the stream. InputFaults where
+    requests under way then stay "running". `on_progress` is called every 1,024 requests. InputFaults where
     arrivals go backwards or hashed blocks do not consist of whole KV blocks.
     """
     ledger, lines = Ledger(), decode_lines(step_times)
@@ -72,20 +74,22 @@ def replay(
             ledger.replica[request] = chosen
             replicas[chosen].advance(arrival_s)
             replicas[chosen].submit(request)
-        if on_progress:
-            on_progress(_progress(ledger, replicas, knobs, latest_s))
+            if on_progress and request % _TELL_EVERY == _TELL_EVERY - 1:
+                on_progress(_progress(ledger, replicas, request, arrival_s))
     for replica in replicas:
         replica.advance(until_s)
         replica.close()
     return collect(ledger, replicas, knobs)
 
 
-def _progress(ledger: Ledger, replicas: list[Replica], knobs: BackendKnobs, time_s: float) -> Progress:
+def _progress(ledger: Ledger, replicas: list[Replica], request: int, time_s: float) -> Progress:
+    waits = [first - at for first, at in zip(ledger.first_token_s[: request + 1], ledger.arrival_s, strict=False)]
+    known = [wait for wait in waits if wait == wait]  # not NaN
     return Progress(
-        n_arrived=len(ledger.state),
+        n_arrived=request + 1,
         n_done=sum(replica.n_done for replica in replicas),
         time_s=time_s,
-        partial=lambda: collect(ledger, replicas, knobs),
+        mean_ttft_s=sum(known) / len(known) if known else 0.0,
     )
 
 

@@ -1,0 +1,97 @@
+"""From a scenario to replicas that serve: knobs, KV room, step times."""
+
+from dataclasses import dataclass, replace
+from typing import get_args
+
+from hw_profiles.faults import Fault, InputFaults, unknown_word
+from simulator.scenario_schema import Scenario
+from simulator.serving.interpolated_steps import InterpolatedStepTimes
+from simulator.serving.knobs import BackendKnobs, load_knobs
+from simulator.serving.router import RouterName
+from simulator.serving.simulated_steps import SimulatedStepTimes
+from workloads.memory import memory_use
+from workloads.step import StepSpec
+from workloads.zoo import kv_bytes_per_token
+
+_OWN_KEYS = ("backend", "n_replicas", "router")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """Replicas of a scenario, each of `n_groups` attention groups with `kv_blocks` KV blocks each; `n_gpus` of all
+    replicas; `kv_bytes_per_token` of one sequence on one GPU that holds a part of it."""
+
+    knobs: BackendKnobs
+    n_replicas: int
+    router: RouterName
+    n_groups: int
+    kv_blocks: int
+    kv_bytes_per_token: float
+    n_gpus: int
+    step_times: InterpolatedStepTimes
+
+
+def deployment(scenario: Scenario) -> Deployment:
+    """Return the deployment that a scenario's `serving` table asks for; InputFaults for keys and values that are none,
+    and where weights and activations leave no room for a KV cache."""
+    asked = dict(scenario.serving)
+    backend, n_replicas, router = (
+        asked.pop(key, default) for key, default in zip(_OWN_KEYS, ("vllm", 1, "round_robin"), strict=True)
+    )
+    if faults := _faults(n_replicas, router):
+        raise InputFaults(faults)
+    knobs = load_knobs(str(backend), asked)
+    step, n_groups = scenario.step, scenario.n_gpus // scenario.layout.attention_tp
+    per_token = kv_bytes_on_one_gpu(step)
+    return Deployment(
+        knobs=knobs,
+        n_replicas=int(n_replicas),
+        router=router,  # type: ignore[arg-type]
+        n_groups=n_groups,
+        kv_blocks=knobs.kv_blocks or kv_room_blocks(scenario, knobs, per_token),
+        kv_bytes_per_token=per_token,
+        n_gpus=scenario.n_gpus * int(n_replicas),
+        step_times=InterpolatedStepTimes(SimulatedStepTimes(scenario), n_groups=n_groups, seed=scenario.seed),
+    )
+
+
+def _faults(n_replicas: object, router: object) -> list[Fault]:
+    faults = []
+    if not isinstance(n_replicas, int) or isinstance(n_replicas, bool) or n_replicas < 1:
+        faults.append(
+            Fault(field="serving.n_replicas", got=str(n_replicas), allowed="a whole number, at least 1",
+                  remedy="write how many replicas stand behind the router")
+        )  # fmt: skip
+    if router not in get_args(RouterName):
+        faults.append(unknown_word("serving.router", str(router), get_args(RouterName)))
+    return faults
+
+
+def kv_bytes_on_one_gpu(step: StepSpec) -> float:
+    """Return the KV bytes of one token on each GPU that holds a part of its sequence, draft heads included."""
+    n_attentions = step.model.n_attentions + (step.mtp.n_draft if step.model.mtp else 0)
+    return kv_bytes_per_token(step.model, step.precision.kv) * n_attentions / step.kv_shards
+
+
+def kv_room_blocks(scenario: Scenario, knobs: BackendKnobs, bytes_per_token: float) -> int:
+    """Return the KV blocks of one attention group: `gpu_memory_share` of a GPU, less weights, communication buffers
+    and the activations of a step with a full budget of tokens. InputFaults where that leaves not one."""
+    step = scenario.step
+    budget = knobs.max_batched_tokens / scenario.layout.attention_tp
+    batch = replace(step.batch, sequences_per_gpu=1.0, prompt_tokens=round(budget), context_tokens=0.0, context_cv=0.0)
+    beside = {k: v for k, v in memory_use(replace(step, phase="prefill", batch=batch)).items.items() if k != "KV cache"}
+    decode = memory_use(replace(step, phase="decode")).items
+    beside["all-to-all buffers"] = max(beside["all-to-all buffers"], decode["all-to-all buffers"])
+    beside |= {k: v for k, v in decode.items() if k == "draft heads"}
+    limit = scenario.profile.device.hbm_bytes * knobs.gpu_memory_share
+    blocks = int((limit - sum(beside.values())) / (bytes_per_token * knobs.block_tokens))
+    if blocks < 1:
+        largest = max(beside, key=lambda name: beside[name])
+        raise InputFaults([Fault(
+            field="serving.gpu_memory_share",
+            got=f"{knobs.gpu_memory_share:g}: {limit / 1e9:.1f} GB of a GPU, where {sum(beside.values()) / 1e9:.1f} GB "
+            f"are needed beside the KV cache (largest: {largest} {beside[largest] / 1e9:.1f} GB)",
+            allowed="a share that leaves room for a KV block",
+            remedy="spread the model over more GPUs, or lower serving.max_batched_tokens",
+        )])  # fmt: skip
+    return blocks
