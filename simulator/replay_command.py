@@ -69,8 +69,8 @@ def replay(
             requests, rate_scale=rate_scale, n_requests=count, seed=loaded.seed, prompt=prompt, output=output
         )
         if not isinstance(stream, Iterator):
-            raise InputFaults([Fault(field="--requests", got=repr(requests), allowed="a file, poisson, gamma, constant "
-                                     "or daily", remedy="sessions that wait for answers are not replayed yet")])  # fmt: skip
+            allowed, remedy = "a file, poisson, gamma, constant or daily", "sessions wait for answers: not replayed yet"
+            raise InputFaults([Fault(field="--requests", got=repr(requests), allowed=allowed, remedy=remedy)])
         total = count or (None if Path(requests).is_file() else MADE_REQUESTS)
         with _telling(total) as tell:
             answer = serve(loaded, stream, slo=promised, until_s=until, on_progress=tell)
@@ -95,8 +95,8 @@ def parse_slo(text: str) -> Slo:
         except ValueError:
             found["?"] = 0.0
     if not set(found) <= {"ttft_s", "tpot_s"} or any(not 0.0 < limit < float("inf") for limit in found.values()):
-        raise InputFaults([Fault(field="--slo", got=repr(text), allowed="ttft=TIME,tpot=TIME, such as ttft=2s,tpot=50ms",
-                                 remedy="write a number with s or ms for each")])  # fmt: skip
+        allowed, remedy = "ttft=TIME,tpot=TIME, such as ttft=2s,tpot=50ms", "write a number with s or ms for each"
+        raise InputFaults([Fault(field="--slo", got=repr(text), allowed=allowed, remedy=remedy)])
     return Slo(**found)
 
 
@@ -142,8 +142,8 @@ def _show(answer: ServingAnswer) -> None:
     for sentence in _sentences(m):
         out.print(sentence, markup=False)
     out.print(
-        f"step times: {error.median:.2%} median, {error.worst:.2%} worst interpolation error over {error.n_steps} steps "
-        f"computed exactly", markup=False,
+        f"step times: {error.median:.2%} median, {error.worst:.2%} worst interpolation error over {error.n_steps} "
+        f"steps computed exactly", markup=False,
     )  # fmt: skip
     for warning in answer.warnings:
         out.print(warning, markup=False)

@@ -38,7 +38,7 @@ def serve(
     until_s: float = float("inf"),
     on_progress: Callable[[Progress], None] | None = None,
 ) -> ServingAnswer:
-    """Return the answer to a stream of requests on the replicas of a scenario; InputFaults as `deployment`, `replay`."""
+    """Return the answer to a stream of requests on the replicas of a scenario; InputFaults as `replay`'s own."""
     deployed, slo = deployment(scenario), slo or Slo()
     run = replay(
         requests,
@@ -48,6 +48,8 @@ def serve(
         n_replicas=deployed.n_replicas,
         n_groups=deployed.n_groups,
         router=deployed.router,
+        mtp=scenario.mtp,
+        seed=scenario.seed,
         kv_bytes_per_token=deployed.kv_bytes_per_token,
         until_s=until_s,
         on_progress=on_progress,

@@ -1,19 +1,16 @@
 """From a scenario to replicas that serve: knobs, KV room, step times."""
 
 from dataclasses import dataclass, replace
-from typing import get_args
 
 from hw_profiles.faults import Fault, InputFaults, unknown_word
 from simulator.scenario_schema import Scenario
 from simulator.serving.interpolated_steps import InterpolatedStepTimes
 from simulator.serving.knobs import BackendKnobs, load_knobs
-from simulator.serving.router import RouterName
+from simulator.serving.router import ROUTERS, RouterName
 from simulator.serving.simulated_steps import SimulatedStepTimes
 from workloads.memory import memory_use
 from workloads.step import StepSpec
 from workloads.zoo import kv_bytes_per_token
-
-_OWN_KEYS = ("backend", "n_replicas", "router")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,36 +32,29 @@ def deployment(scenario: Scenario) -> Deployment:
     """Return the deployment that a scenario's `serving` table asks for; InputFaults for keys and values that are none,
     and where weights and activations leave no room for a KV cache."""
     asked = dict(scenario.serving)
-    backend, n_replicas, router = (
-        asked.pop(key, default) for key, default in zip(_OWN_KEYS, ("vllm", 1, "round_robin"), strict=True)
-    )
-    if faults := _faults(n_replicas, router):
-        raise InputFaults(faults)
-    knobs = load_knobs(str(backend), asked)
+    backend, router = str(asked.pop("backend", "vllm")), str(asked.pop("router", "round_robin"))
+    n_replicas = asked.pop("n_replicas", 1)
+    if not isinstance(n_replicas, int) or isinstance(n_replicas, bool) or n_replicas < 1:
+        raise InputFaults([Fault(field="serving.n_replicas", got=str(n_replicas), allowed="a whole number, at least 1",
+                                 remedy="write how many replicas stand behind the router")])  # fmt: skip
+    known: dict[str, RouterName] = {name: name for name in ROUTERS}
+    if router not in known:
+        raise InputFaults([unknown_word("serving.router", router, ROUTERS)])
+    knobs = load_knobs(backend, asked)
     step, n_groups = scenario.step, scenario.n_gpus // scenario.layout.attention_tp
     per_token = kv_bytes_on_one_gpu(step)
     return Deployment(
         knobs=knobs,
-        n_replicas=int(n_replicas),
-        router=router,  # type: ignore[arg-type]
+        n_replicas=n_replicas,
+        router=known[router],
         n_groups=n_groups,
         kv_blocks=knobs.kv_blocks or kv_room_blocks(scenario, knobs, per_token),
         kv_bytes_per_token=per_token,
-        n_gpus=scenario.n_gpus * int(n_replicas),
-        step_times=InterpolatedStepTimes(SimulatedStepTimes(scenario), n_groups=n_groups, seed=scenario.seed),
+        n_gpus=scenario.n_gpus * n_replicas,
+        step_times=InterpolatedStepTimes(
+            SimulatedStepTimes(scenario), n_groups=n_groups, queries=1 + scenario.mtp.n_draft, seed=scenario.seed
+        ),
     )
-
-
-def _faults(n_replicas: object, router: object) -> list[Fault]:
-    faults = []
-    if not isinstance(n_replicas, int) or isinstance(n_replicas, bool) or n_replicas < 1:
-        faults.append(
-            Fault(field="serving.n_replicas", got=str(n_replicas), allowed="a whole number, at least 1",
-                  remedy="write how many replicas stand behind the router")
-        )  # fmt: skip
-    if router not in get_args(RouterName):
-        faults.append(unknown_word("serving.router", str(router), get_args(RouterName)))
-    return faults
 
 
 def kv_bytes_on_one_gpu(step: StepSpec) -> float:
