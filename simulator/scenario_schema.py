@@ -1,6 +1,6 @@
 """What a scenario holds, and what follows from it: machine, model with its overrides, the step of work."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -70,7 +70,7 @@ class Scenario:
     run: RunOptions = field(default_factory=RunOptions)
     model_overrides: Overrides = field(default_factory=dict)
     machine_overrides: Overrides = field(default_factory=dict)
-    serving: Overrides = field(default_factory=dict)
+    serving: Mapping[str, int | float | str | bool] = field(default_factory=dict)
 
     @cached_property
     def profile(self) -> HardwareProfile:

@@ -69,10 +69,13 @@ def kv_room_blocks(scenario: Scenario, knobs: BackendKnobs, bytes_per_token: flo
     step = scenario.step
     budget = knobs.max_batched_tokens / scenario.layout.attention_tp
     batch = replace(step.batch, sequences_per_gpu=1.0, prompt_tokens=round(budget), context_tokens=0.0, context_cv=0.0)
-    beside = {k: v for k, v in memory_use(replace(step, phase="prefill", batch=batch)).items.items() if k != "KV cache"}
+    family = "normal" if scenario.run.all_to_all == "auto" else scenario.run.all_to_all
+    prompts = memory_use(replace(step, phase="prefill", batch=batch, all_to_all=family)).items
     decode = memory_use(replace(step, phase="decode")).items
-    beside["all-to-all buffers"] = max(beside["all-to-all buffers"], decode["all-to-all buffers"])
-    beside |= {k: v for k, v in decode.items() if k == "draft heads"}
+    beside = {**decode, **prompts}
+    del beside["KV cache"]
+    if family != step.all_to_all:  # decodes keep their own buffers beside
+        beside["all-to-all buffers"] += decode["all-to-all buffers"]
     limit = scenario.profile.device.hbm_bytes * knobs.gpu_memory_share
     blocks = int((limit - sum(beside.values())) / (bytes_per_token * knobs.block_tokens))
     if blocks < 1:
