@@ -15,8 +15,12 @@ PLENTY = 1_000_000
 def sequences(same):
     """Sequences that join at decode step 0, 40 tokens from their end at least."""
     steps = st.integers(40, 60)
-    pairs = steps.map(lambda n: (n, n)) if same else steps.flatmap(lambda n: st.tuples(st.integers(n, 4 * n), st.just(n)))
-    return st.lists(st.builds(lambda cached, p: Growth(cached, 0, *p), st.integers(1, 50), pairs), min_size=1, max_size=9)
+    pairs = (
+        steps.map(lambda n: (n, n)) if same else steps.flatmap(lambda n: st.tuples(st.integers(n, 4 * n), st.just(n)))
+    )
+    return st.lists(
+        st.builds(lambda cached, p: Growth(cached, 0, *p), st.integers(1, 50), pairs), min_size=1, max_size=9
+    )
 
 
 def held(blocks, growths, step):

@@ -12,9 +12,7 @@ from simulator.serving.replay import replay
 
 def run(rows, **knobs):
     """Every step takes a second."""
-    return replay(
-        iter([requests(rows)]), knobs=BackendKnobs(**knobs), step_times=ConstantSteps(1.0), kv_blocks=100_000
-    )
+    return replay(iter([requests(rows)]), knobs=BackendKnobs(**knobs), step_times=ConstantSteps(1.0), kv_blocks=100_000)
 
 
 def test_latencies_and_rates_of_two_requests():

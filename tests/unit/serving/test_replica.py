@@ -17,7 +17,11 @@ ROOMY = 10_000
 
 def run(rows, *, knobs=None, steps=None, kv_blocks=ROOMY, **more):
     return replay(
-        iter([requests(rows)]), knobs=knobs or BackendKnobs(), step_times=steps or ToyLines(), kv_blocks=kv_blocks, **more
+        iter([requests(rows)]),
+        knobs=knobs or BackendKnobs(),
+        step_times=steps or ToyLines(),
+        kv_blocks=kv_blocks,
+        **more,
     )
 
 
@@ -59,7 +63,9 @@ KNOBS = st.builds(
 
 
 @settings(max_examples=150, deadline=None)
-@given(rows=loads(), knobs=KNOBS, room=st.sampled_from([180, 400, 4000]), steps=st.sampled_from([ToyLines(), ToySteps()]))
+@given(
+    rows=loads(), knobs=KNOBS, room=st.sampled_from([180, 400, 4000]), steps=st.sampled_from([ToyLines(), ToySteps()])
+)
 def test_the_fast_loop_is_the_plain_one_to_the_last_bit(rows, knobs, room, steps):
     kv_blocks = -(-room // knobs.block_tokens)
     done = run(rows, knobs=knobs, steps=steps, kv_blocks=kv_blocks)
