@@ -16,12 +16,14 @@ MOST_FILE_LINES, MOST_FUNCTION_LINES = 300, 50
 @dataclass(frozen=True, kw_only=True)
 class Rules:
     """`layers`: high to low, strangers to each other joined by |, a package stands for all of its modules.
-    `blind`: packages that must not know another although it is lower. `only_in`: package of others to where it may be
-    imported. `late`: modules that may resolve names late. `prints`: modules that may print."""
+    `blind`: packages that must not know another although it is lower; `plain`: modules that even they may know.
+    `only_in`: package of others to where it may be imported. `late`: modules that may resolve names late. `prints`:
+    modules that may print."""
 
     packages: Sequence[str]
     layers: Sequence[str]
     blind: Sequence[tuple[str, str]] = ()
+    plain: Sequence[str] = ()
     only_in: Mapping[str, Sequence[str]]
     late: Sequence[str] = ()
     prints: Sequence[str] = ()
@@ -114,7 +116,7 @@ def strangers(module: Module, modules: Mapping[str, Module], rules: Rules) -> It
     targets = sorted(set(imports(module, modules)))
     for high, low in rules.blind:
         for target in targets:
-            if inside(module.name, [high]) and inside(target, [low]):
+            if inside(module.name, [high]) and inside(target, [low]) and not inside(target, rules.plain):
                 yield f"{module.name} imports {target}: {high} knows nothing of {low}"
     for library, places in rules.only_in.items():
         if any(inside(target, [library]) for target in targets) and not inside(module.name, places):

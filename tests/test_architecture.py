@@ -12,7 +12,7 @@ HOUSE = Rules(
     packages=("simulator", "hw_profiles", "workloads", "validation"),
     layers=(
         "longsim",
-        "validation.cli | simulator.cli | simulator.machine_command",
+        "validation.cli | simulator.cli | simulator.machine_command | simulator.replay_command",
         "simulator.console",
         "validation.suites",
         "validation.serving",
@@ -32,6 +32,7 @@ HOUSE = Rules(
         "validation.tables | validation.chips | validation.measure | validation.traces",
         "validation.measurements",
         "simulator.report | simulator.break_even",
+        "simulator.serving",
         "simulator.zero_experts",
         "simulator.evaluate",
         "simulator.scenario",
@@ -55,6 +56,7 @@ HOUSE = Rules(
         "workloads.replayed",
         "workloads.choices",
         "workloads.expert_placement",
+        "workloads.traffic",
         "workloads.contexts | workloads.routing | workloads.routing_counts | workloads.zoo | workloads.layers"
         " | workloads.hf_config",
         "workloads.step | workloads.graph | workloads.scmoe_models",
@@ -69,13 +71,27 @@ HOUSE = Rules(
         "hw_profiles.schema | hw_profiles.faults",
     ),
     blind=(("workloads", "hw_profiles"), ("simulator", "validation"), ("simulator.engine", "simulator.costs")),
+    plain=("hw_profiles.faults",),  # words about bad input, nothing of a machine
     only_in={
         "torch": ("workloads.layers", "validation.measure", "validation.studies"),
         "scipy": ("hw_profiles.fits", "validation"),
         "simpy": ("simulator",),
         "plotly": ("simulator.report",),
-        "typer": ("longsim", "simulator.cli", "simulator.machine_command", "simulator.console", "validation.cli"),
-        "rich": ("simulator.cli", "simulator.machine_command", "simulator.console", "validation.cli"),
+        "typer": (
+            "longsim",
+            "simulator.cli",
+            "simulator.machine_command",
+            "simulator.replay_command",
+            "simulator.console",
+            "validation.cli",
+        ),
+        "rich": (
+            "simulator.cli",
+            "simulator.machine_command",
+            "simulator.replay_command",
+            "simulator.console",
+            "validation.cli",
+        ),
     },
     late=("longsim",),
 )

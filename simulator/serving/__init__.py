@@ -1,1 +1,1 @@
-"""Serving: requests through a router and schedulers, step by step; the time of a step comes from the op-level engine."""
+"""Serving: requests through a router and schedulers, step by step; what a step takes, the op-level engine says."""

@@ -7,9 +7,11 @@ without a block preempts the latest to be admitted, and nobody is admitted in th
 
 from typing import NamedTuple
 
-from simulator.serving.blocks import Blocks, PrefixCache
+from simulator.serving.blocks import Blocks, PlannedBlocks
+from simulator.serving.growth import Growth, Plain, Speculation
 from simulator.serving.knobs import BackendKnobs
 from simulator.serving.ledger import RUNNING, WAITING, Ledger
+from simulator.serving.prefix_cache import PrefixCache
 from simulator.serving.waiting import WaitingQueue
 
 
@@ -24,14 +26,20 @@ class Chunk(NamedTuple):
 class Admission:
     """The requests of one replica: those that wait, those at their prompt, those that decode.
 
-    `n_decode` sequences decode with `decode_context` cached tokens in all; `step` counts decode steps. `moved_tokens`:
+    `n_decode` sequences decode with `decode_context` cached tokens in all, `growth_per_step` more after each step;
+    `step` counts decode steps. `moved_tokens`:
     cached tokens that went to the host or came back since the last step (preemption by swapping).
     """
 
-    def __init__(self, *, ledger: Ledger, knobs: BackendKnobs, n_groups: int, kv_blocks: int) -> None:
+    def __init__(
+        self, *, ledger: Ledger, knobs: BackendKnobs, n_groups: int, kv_blocks: int, law: Plain | Speculation
+    ) -> None:
         self.waiting = WaitingQueue(knobs.policy, ledger)
-        self.blocks = Blocks(kv_blocks * n_groups, knobs.block_tokens)
-        self.n_decode = self.decode_context = self.step = self.moved_tokens = 0
+        kind = PlannedBlocks if law.queries > 1 else Blocks
+        self.blocks = kind(kv_blocks * n_groups, knobs.block_tokens)
+        self.n_decode = self.step = self.moved_tokens = 0
+        self.decode_context = self.growth_per_step = 0.0
+        self._law = law
         self.preempted_s: dict[int, float] = {}
         self.may_change = False  # whether the next step may admit someone though nobody ends and nobody arrives
         self._ledger = ledger
@@ -40,10 +48,10 @@ class Admission:
         self._budget = knobs.max_batched_tokens * n_groups
         self._most_running = knobs.max_num_seqs * n_groups
         self._spare_blocks = int(knobs.watermark * self.blocks.total)
-        self._to_come = 0  # tokens that the decoding sequences have still to be answered with
+        self._to_come = 0.0  # tokens that the decoding sequences have still to be answered with
         self._running: dict[int, None] = {}  # in the order of admission
         self._computed: dict[int, int] = {}  # prompts under way: tokens in the cache
-        self._joined: dict[int, tuple[int, int]] = {}  # decodes: step and cached tokens when they began
+        self._growing: dict[int, Growth] = {}  # decodes
         self._shared: dict[int, tuple[int, ...]] = {}
         self._swapped: dict[int, int] = {}
         self._cache: PrefixCache | None = None
@@ -69,16 +77,21 @@ class Admission:
             return f"{prompt} prompt and {output} output tokens exceed the KV room of {self._group_tokens} tokens"
         return ""
 
-    def make_room(self, now_s: float) -> list[int]:
-        """Preempt the latest requests until every decode left finds its block; return the decodes that had to go."""
+    def last_step(self, request: int) -> int:
+        """Return the decode step after which a decode is done."""
+        return self._growing[request].last_step
+
+    def make_room(self, now_s: float) -> list[tuple[int, int]]:
+        """Preempt the latest requests until every decode left finds its block; return the decodes that had to go, each
+        with its `last_step`."""
         gone = []
         while self.blocks.taken_at(self.step) > self.blocks.free:
             latest = next(reversed(self._running))
             if latest in self._computed:
                 self._drop_prompt(latest)
             else:
+                gone.append((latest, self.last_step(latest)))
                 self._preempt(latest, now_s)
-                gone.append(latest)
             self.may_change = True
         return gone
 
@@ -88,7 +101,7 @@ class Admission:
         `admit`: waiting requests may enter.
         """
         mixed = self._knobs.mixed_steps
-        budget = self._budget - (self.n_decode if mixed else 0)
+        budget = self._budget - (self.n_decode * self._law.queries if mixed else 0)
         room = self.blocks.free - (self.blocks.taken_at(self.step) if mixed else 0)
         found: list[Chunk] = []
         for request, done in list(self._computed.items()):
@@ -183,28 +196,34 @@ class Admission:
         self._join(request, self._computed.pop(request))
 
     def _join(self, request: int, cached: int) -> None:
+        tokens = self._ledger.output_tokens[request] - self._ledger.emitted[request]
+        growth = Growth(cached, self.step, tokens, self._law.n_steps(tokens))
         self.n_decode += 1
         self.decode_context += cached
-        self._to_come += self._ledger.output_tokens[request] - self._ledger.emitted[request]
-        self._joined[request] = (self.step, cached)
-        self.blocks.join(cached, self.step)
+        self.growth_per_step += tokens / growth.n_steps
+        self._to_come += tokens
+        self._growing[request] = growth
+        self.blocks.join(growth)
 
     def grow(self, n_steps: int) -> None:
-        """Every decode has gained one token in each of `n_steps` steps."""
-        n = self.n_decode
-        self.blocks.grow(self.step, n_steps, n)
+        """Every decode has taken part in `n_steps` steps."""
+        self.blocks.grow(self.step, n_steps)
         self.step += n_steps
-        self.decode_context += n * n_steps
-        self._to_come -= n * n_steps
+        gained = self.growth_per_step * n_steps
+        self.decode_context += gained
+        self._to_come -= gained
 
     def _leave(self, request: int) -> int:
         """Take a request out of the decodes and return its cached tokens."""
-        joined, cached = self._joined.pop(request)
-        cached += self.step - joined
+        growth, step = self._growing.pop(request), self.step
         self.n_decode -= 1
-        self.decode_context -= cached
-        self.blocks.leave(cached, self.step)
-        return cached
+        if self.n_decode:
+            self.decode_context -= growth.mean_cached(step)
+            self.growth_per_step -= growth.tokens / growth.n_steps
+        else:  # nothing is left of rounding either
+            self.decode_context = self.growth_per_step = self._to_come = 0.0
+        self.blocks.leave(growth, step)
+        return growth.cached + growth.gained(step)
 
     def finish_decode(self, request: int) -> None:
         """The last token of a request is out: its blocks are free."""
@@ -230,8 +249,7 @@ class Admission:
         self._back_to_the_queue(request)
 
     def _preempt(self, request: int, now_s: float) -> None:
-        joined, _ = self._joined[request]
-        self._ledger.emitted[request] += self.step - joined
+        self._ledger.emitted[request] += self._growing[request].gained(self.step)
         self._to_come -= self._ledger.output_tokens[request] - self._ledger.emitted[request]
         cached = self._leave(request)
         self.preempted_s[request] = now_s

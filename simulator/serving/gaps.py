@@ -17,11 +17,9 @@ class StepLog:
         self._numbers = array("d")
         self._odd = array("d")
 
-    def run(
-        self, start_s: float, n_steps: int, step_s: float, growth_s: float, n_decode: int, prefill_tokens: int
-    ) -> None:
-        """Note a run of steps."""
-        self._numbers.extend((start_s, n_steps, step_s, growth_s, n_decode, prefill_tokens))
+    def run(self, run: tuple[float, int, float, float, int, int]) -> None:
+        """Note a run of steps: the values of RUN_COLUMNS from `start_s` on."""
+        self._numbers.extend(run)
 
     def odd_gap(self, gap_s: float, n: int) -> None:
         """Note that `n` sequences waited `gap_s` for their next token, instead of the step's length."""

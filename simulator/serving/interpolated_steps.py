@@ -30,9 +30,13 @@ class InterpolationError:
 class InterpolatedStepTimes:
     """Step times of a replica of `n_groups` attention groups, exact at knots."""
 
-    def __init__(self, exact: StepTimes, *, n_groups: int = 1, seed: int = 0, sample: int = 24) -> None:
+    def __init__(
+        self, exact: StepTimes, *, n_groups: int = 1, queries: int = 1, seed: int = 0, sample: int = 24
+    ) -> None:
+        """`queries`: tokens of a decoding sequence in a step, drafts included; `sample`: steps that measure the error."""
         self._exact = exact
         self._n_groups = n_groups
+        self._queries = queries
         self._lines: dict[tuple[int, int], DecodeLine] = {}
         self._prompt_knots: dict[tuple[int, int], tuple[float, float]] = {}
         self._added: dict[tuple[int, int, int], float] = {}
@@ -56,7 +60,7 @@ class InterpolatedStepTimes:
             line = self._line(n, context)
             return line.at_s + line.s_per_token * (context - line.from_tokens)
         tokens = batch.prefill_tokens
-        prompts_s = self._prompts_s(n + tokens, batch.prefill_pairs)
+        prompts_s = self._prompts_s(n * self._queries + tokens, batch.prefill_pairs)
         return prompts_s + self._added_s(n, context, tokens) if n else prompts_s
 
     def decode_line(self, n_decode: int, decode_context_tokens: int) -> DecodeLine:
@@ -78,7 +82,10 @@ class InterpolatedStepTimes:
             high = _LEAST_CONTEXT << cell
             from_s, until_s = self._decodes_s(n, low), self._decodes_s(n, high)
             line = DecodeLine(
-                from_tokens=n * low, until_tokens=n * high, at_s=from_s, s_per_token=(until_s - from_s) / (n * (high - low))
+                from_tokens=n * low,
+                until_tokens=n * high,
+                at_s=from_s,
+                s_per_token=(until_s - from_s) / (n * (high - low)),
             )
             self._lines[n, cell] = line
         return line
@@ -87,7 +94,7 @@ class InterpolatedStepTimes:
         def exact_s(knot: int) -> float:
             return self._exact.seconds(StepBatch(n_decode=knot, decode_context_tokens=knot * mean_context))
 
-        return _between(token_knots(n, self._n_groups), exact_s)
+        return _between(token_knots(n, max(1, self._n_groups // self._queries)), exact_s)
 
     def _prompts_s(self, tokens: int, pairs: float) -> float:
         """Seconds of a step of prompts alone, of that many tokens with that many (query, key) pairs."""
@@ -115,7 +122,11 @@ class InterpolatedStepTimes:
     def _added_s(self, n: int, context: int, tokens: int) -> float:
         """Seconds that decodes add to a step with prompts, beyond those of their tokens as prompts."""
         around, mean = half_octaves(n), octaves(context / n, least=_LEAST_CONTEXT)
-        size = octaves(tokens / self._n_groups, least=4, per_octave=2) if tokens > 4 * self._n_groups else Between(0, 4, 1.0)
+        size = (
+            octaves(tokens / self._n_groups, least=4, per_octave=2)
+            if tokens > 4 * self._n_groups
+            else Between(0, 4, 1.0)
+        )
 
         def beside(prompt: int) -> float:
             return _between(around, lambda knot: _between(mean, lambda c: self._added_knot(knot, c, prompt)))
@@ -128,9 +139,10 @@ class InterpolatedStepTimes:
         if added is None:
             tokens = tokens_per_group * self._n_groups
             each = min(tokens, 1024)
-            prefills = ((each, 0),) * (tokens // each)
+            n_prompts = tokens // each
+            prefills = ((each, 0),) * (n_prompts - 1) + ((tokens - each * (n_prompts - 1), 0),)
             batch = StepBatch(n_decode=n, decode_context_tokens=n * mean_context, prefills=prefills)
-            as_prompts_s = self._prompts_s(n + batch.prefill_tokens, batch.prefill_pairs)
+            as_prompts_s = self._prompts_s(n * self._queries + tokens, batch.prefill_pairs)
             added = self._added[key] = self._exact.seconds(batch) - as_prompts_s
         return added
 
@@ -143,7 +155,7 @@ class InterpolatedStepTimes:
 
 
 def _between(place: Between, at: Callable[[int], float]) -> float:
-    """Return the value on the straight line between two knots; the upper one is not computed where it weighs nothing."""
+    """Return the value on the straight line between two knots; one that weighs nothing is not computed."""
     if place.weight <= 0.0:
         return at(place.low)
     if place.weight >= 1.0:

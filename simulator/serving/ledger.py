@@ -38,8 +38,8 @@ class Ledger:
         ids = requests.prefix_ids if requests.prefix_ids is not None else [None] * n
         self.prefix_ids += [tuple(one) if one is not None else () for one in ids]
         for column in (self.admitted_s, self.first_token_s, self.end_s):
-            column += [NEVER] * n
+            column.extend([NEVER] * n)
         for counts in (self.hit_tokens, self.preemptions, self.emitted, self.state):
-            counts += [0] * n
+            counts.extend([0] * n)
         self.replica += [-1] * n
         return range(first, first + n)

@@ -2,28 +2,33 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import isnan
 
 from hw_profiles.faults import Fault, InputFaults
+from simulator.serving.growth import growth_law
 from simulator.serving.knobs import BackendKnobs
 from simulator.serving.ledger import Ledger
 from simulator.serving.replica import Replica
 from simulator.serving.results import ServingRun, collect
 from simulator.serving.router import RouterName, looks_at_replicas, make_route
-from simulator.serving.stepwise import decode_lines
 from simulator.serving.step_times import StepTimes
+from simulator.serving.stepwise import decode_lines
+from workloads.batch import Mtp
 from workloads.traffic.requests import Requests
 
 _FOREVER_S = float("inf")
+_TELL_EVERY = 1024  # requests
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far a replay has come: requests that have arrived, are done; simulated time [s]."""
+    """How far a replay has come: requests that have arrived, that are done; simulated time, mean time to first token of
+    those that have one [s]."""
 
     n_arrived: int
     n_done: int
     time_s: float
-    partial: Callable[[], ServingRun]
+    mean_ttft_s: float
 
 
 def replay(
@@ -35,57 +40,66 @@ def replay(
     n_replicas: int = 1,
     n_groups: int = 1,
     router: RouterName = "round_robin",
+    mtp: Mtp | None = None,
+    seed: int = 0,
     kv_bytes_per_token: float = 0.0,
     until_s: float = _FOREVER_S,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> ServingRun:
     """Return the run of a stream of requests, in arrival order, on `n_replicas` replicas behind a router.
 
-    `kv_blocks` of `knobs.block_tokens` tokens: KV room of each of the `n_groups` attention groups of a replica.
-    `kv_bytes_per_token` prices swapping (per GPU that swaps). Steps that start at `until_s` [s] or later are not run:
-    requests under way then stay "running". `on_progress` is called after each chunk of the stream. InputFaults where
-    arrivals go backwards or hashed blocks do not consist of whole KV blocks.
+    `kv_blocks` of `knobs.block_tokens` tokens: KV room of each of the `n_groups` attention groups of a replica. `mtp`:
+    drafts; how many are accepted is drawn from `seed`. `kv_bytes_per_token` prices swapping (per GPU that swaps). Steps
+    that start at `until_s` [s] or later are not run: requests under way then stay "running". `on_progress` is called
+    every 1,024 requests. InputFaults where arrivals go backwards or hashed blocks do not consist of whole KV blocks.
     """
     ledger, lines = Ledger(), decode_lines(step_times)
     replicas = [
         Replica(
             ledger=ledger, knobs=knobs, step_times=lines, n_groups=n_groups, kv_blocks=kv_blocks,
+            law=growth_law(mtp or Mtp(), seed=seed + replica),
             swap_s_per_token=kv_bytes_per_token / knobs.swap_bytes_per_s,
         )
-        for _ in range(n_replicas)
+        for replica in range(n_replicas)
     ]  # fmt: skip
     route, sees_all = make_route(router, replicas, ledger.prompt_tokens), looks_at_replicas(router)
-    latest_s = 0.0
-    for chunk in requests:
-        latest_s = _checked(chunk, knobs, latest_s)
-        if chunk.prefix_ids is not None:
-            for replica in replicas:
-                replica.cache_prefixes(chunk.block_tokens)
-        for request in ledger.extend(chunk):
-            arrival_s = ledger.arrival_s[request]
-            if arrival_s >= until_s:
-                continue
-            if sees_all:
-                for replica in replicas:
-                    replica.advance(arrival_s)
-            chosen = route(request)
-            ledger.replica[request] = chosen
-            replicas[chosen].advance(arrival_s)
-            replicas[chosen].submit(request)
-        if on_progress:
-            on_progress(_progress(ledger, replicas, knobs, latest_s))
+    for request in _arriving(requests, ledger, replicas, knobs):
+        arrival_s = ledger.arrival_s[request]
+        if arrival_s >= until_s:
+            break
+        for replica in replicas if sees_all else ():
+            replica.advance(arrival_s)
+        chosen = ledger.replica[request] = route(request)
+        replicas[chosen].advance(arrival_s)
+        replicas[chosen].submit(request)
+        if on_progress and request % _TELL_EVERY == _TELL_EVERY - 1:
+            on_progress(_progress(ledger, replicas, request, arrival_s))
     for replica in replicas:
         replica.advance(until_s)
         replica.close()
     return collect(ledger, replicas, knobs)
 
 
-def _progress(ledger: Ledger, replicas: list[Replica], knobs: BackendKnobs, time_s: float) -> Progress:
+def _arriving(
+    chunks: Iterator[Requests], ledger: Ledger, replicas: list[Replica], knobs: BackendKnobs
+) -> Iterator[int]:
+    """Yield the number of each request when it has been entered into the ledger."""
+    latest_s = 0.0
+    for chunk in chunks:
+        latest_s = _checked(chunk, knobs, latest_s)
+        for replica in replicas if chunk.prefix_ids is not None else ():
+            replica.cache_prefixes(chunk.block_tokens)
+        yield from ledger.extend(chunk)
+
+
+def _progress(ledger: Ledger, replicas: list[Replica], request: int, time_s: float) -> Progress:
+    waits = [first - at for first, at in zip(ledger.first_token_s[: request + 1], ledger.arrival_s, strict=False)]
+    known = [wait for wait in waits if not isnan(wait)]
     return Progress(
-        n_arrived=len(ledger.state),
+        n_arrived=request + 1,
         n_done=sum(replica.n_done for replica in replicas),
         time_s=time_s,
-        partial=lambda: collect(ledger, replicas, knobs),
+        mean_ttft_s=sum(known) / len(known) if known else 0.0,
     )
 
 

@@ -5,13 +5,14 @@ decodes only grow evenly, so a run of them is taken at once: no work per request
 """
 
 from heapq import heappop, heappush
-from math import ceil, sqrt
+from math import ceil, isnan, sqrt
 
 from simulator.serving.admission import Admission, Chunk
 from simulator.serving.gaps import StepLog
+from simulator.serving.growth import Plain, Speculation
 from simulator.serving.knobs import BackendKnobs
 from simulator.serving.ledger import DONE, REJECTED, Ledger
-from simulator.serving.samples import Sampler
+from simulator.serving.samples import Sample, Sampler
 from simulator.serving.step_times import DecodeLines, StepBatch
 
 _FOREVER = 1 << 60
@@ -22,9 +23,9 @@ class Replica:
 
     def __init__(
         self, *, ledger: Ledger, knobs: BackendKnobs, step_times: DecodeLines, n_groups: int, kv_blocks: int,
-        swap_s_per_token: float = 0.0,
+        law: Plain | Speculation, swap_s_per_token: float = 0.0,
     ) -> None:  # fmt: skip
-        """`kv_blocks`: of one attention group; `n_groups` groups share the requests evenly."""
+        """`kv_blocks`: of one attention group; `n_groups` groups share the requests evenly. `law`: how they grow."""
         self.now_s = 0.0
         self.busy_s = 0.0
         self.n_steps = self.n_done = 0
@@ -34,7 +35,7 @@ class Replica:
         self._knobs = knobs
         self._times = step_times
         self._swap_s_per_token = swap_s_per_token
-        self._admission = Admission(ledger=ledger, knobs=knobs, n_groups=n_groups, kv_blocks=kv_blocks)
+        self._admission = Admission(ledger=ledger, knobs=knobs, n_groups=n_groups, kv_blocks=kv_blocks, law=law)
         self._overhead_s = knobs.sampling_overhead_s + (0.0 if knobs.async_scheduling else knobs.scheduler_overhead_s)
         self._floor_s = knobs.scheduler_overhead_s if knobs.async_scheduling else 0.0
         self._ends: dict[int, list[int]] = {}
@@ -94,8 +95,8 @@ class Replica:
                 self._sample()
 
     def _make_room(self) -> None:
-        for request in self._admission.make_room(self.now_s):
-            self._forget(request)
+        for request, last_step in self._admission.make_room(self.now_s):
+            self._forget(request, last_step)
 
     def close(self) -> None:
         """Take the last sample."""
@@ -103,10 +104,10 @@ class Replica:
 
     def _sample(self) -> None:
         blocks = self._admission.blocks
-        self.sampler.add(
-            self.now_s, self.n_running, self.n_waiting, blocks.used / blocks.total, self._last_tokens, self._last_s,
-            self.busy_s,
-        )  # fmt: skip
+        self.sampler.add(Sample(
+            time_s=self.now_s, running=self.n_running, waiting=self.n_waiting, kv_used_share=blocks.used / blocks.total,
+            step_tokens=self._last_tokens, step_s=self._last_s, busy_s=self.busy_s,
+        ))  # fmt: skip
 
     def _step_with_prompts(self, chunks: list[Chunk]) -> None:
         """One step with prompts in it; decodes take part where steps are mixed, else they wait."""
@@ -114,7 +115,7 @@ class Replica:
         decoding = admission.n_decode if self._knobs.mixed_steps else 0
         batch = StepBatch(
             n_decode=decoding,
-            decode_context_tokens=admission.decode_context if decoding else 0,
+            decode_context_tokens=round(admission.decode_context) if decoding else 0,
             prefills=tuple((new, context) for _, new, context in chunks),
         )
         step_s = self._times.seconds(batch) + self._overhead_s + admission.n_running * self._knobs.sequence_overhead_s
@@ -123,11 +124,11 @@ class Replica:
             self._unstall(start_s, step_s)
         elif admission.n_decode and not self._stalled:
             self._stalled = [(start_s, admission.n_decode)]
-        self._note(start_s, 1, step_s, 0.0, decoding, batch.prefill_tokens)
+        self._note(start_s, n_steps=1, step_s=step_s, n_decode=decoding, prefill_tokens=batch.prefill_tokens)
         if decoding:
             self._decoded(1)
         for chunk in chunks:
-            if ledger.admitted_s[chunk.request] != ledger.admitted_s[chunk.request]:  # NaN: not yet
+            if isnan(ledger.admitted_s[chunk.request]):
                 ledger.admitted_s[chunk.request] = start_s
             if admission.computed(chunk):
                 self._first_token(chunk.request)
@@ -155,8 +156,7 @@ class Replica:
             self._stalled.append((self.now_s, 1))
 
     def _until_the_end(self, request: int) -> None:
-        ledger, step = self._ledger, self._admission.step
-        last = step + ledger.output_tokens[request] - ledger.emitted[request]
+        last = self._admission.last_step(request)
         bucket = self._ends.get(last)
         if bucket is None:
             self._ends[last] = [request]
@@ -175,22 +175,23 @@ class Replica:
         if not self._knobs.mixed_steps:
             self._make_room()
         n, step, start_s = admission.n_decode, admission.step, self.now_s
+        context, grows = admission.decode_context, admission.growth_per_step
         if not n:
             return
-        line = self._times.decode_line(n, admission.decode_context)
-        at_s = line.at_s + line.s_per_token * (admission.decode_context - line.from_tokens)
-        first_s, growth_s = at_s + self._overhead_s + n * self._knobs.sequence_overhead_s, line.s_per_token * n
+        line = self._times.decode_line(n, round(context))
+        at_s = line.at_s + line.s_per_token * (context - line.from_tokens)
+        first_s, growth_s = at_s + self._overhead_s + n * self._knobs.sequence_overhead_s, line.s_per_token * grows
         most = self._next_end() - step
-        if line.until_tokens < admission.decode_context + (most - 1) * n:
-            most = max(1, int((line.until_tokens - admission.decode_context) // n) + 1)
+        if line.until_tokens < context + (most - 1) * grows:
+            most = max(1, int((line.until_tokens - context) // grows) + 1)
         if first_s < self._floor_s:
             first_s, most = self._floor_s, 1
         if self._stalled or admission.may_change or admission.moved_tokens:
             first_s, most = first_s + self._swapping_s(), 1
         most = _steps_before(until_s - start_s, first_s, growth_s, most)
-        most = blocks.steps_that_fit(step, most, n)
+        most = blocks.steps_that_fit(step, most)
         self._unstall(start_s, first_s)
-        self._note(start_s, most, first_s, growth_s, n, 0)
+        self._note(start_s, n_steps=most, step_s=first_s, growth_s=growth_s, n_decode=n)
         self._decoded(most)
 
     def _next_end(self) -> int:
@@ -199,9 +200,8 @@ class Replica:
             heappop(heap)
         return heap[0] if heap else _FOREVER
 
-    def _forget(self, request: int) -> None:
+    def _forget(self, request: int, last: int) -> None:
         """A decode was preempted: its end is no longer planned, its next gap is longer."""
-        last = self._admission.step + self._ledger.output_tokens[request] - self._ledger.emitted[request]
         bucket = self._ends[last]
         bucket.remove(request)
         if not bucket:
@@ -220,14 +220,15 @@ class Replica:
         self._stalled = []
 
     def _note(
-        self, start_s: float, n_steps: int, step_s: float, growth_s: float, n_decode: int, prefill_tokens: int
-    ) -> None:
+        self, start_s: float, *, n_steps: int, step_s: float, n_decode: int, growth_s: float = 0.0,
+        prefill_tokens: int = 0,
+    ) -> None:  # fmt: skip
         took_s = step_s if n_steps == 1 else n_steps * step_s + growth_s * (n_steps * (n_steps - 1) / 2)
         self.now_s = start_s + took_s
         self.busy_s += took_s
         self.n_steps += n_steps
         self._last_tokens, self._last_s = n_decode + prefill_tokens, step_s + growth_s * (n_steps - 1)
-        self.step_log.run(start_s, n_steps, step_s, growth_s, n_decode, prefill_tokens)
+        self.step_log.run((start_s, n_steps, step_s, growth_s, n_decode, prefill_tokens))
 
     def _decoded(self, n_steps: int) -> None:
         admission = self._admission
@@ -241,7 +242,7 @@ class Replica:
 
 
 def _steps_before(room_s: float, first_s: float, growth_s: float, most: int) -> int:
-    """Return the fewest steps, at most `most`, after which `room_s` have passed: step i lasts first + i · growth [s]."""
+    """Return the fewest steps, `most` or fewer, that take `room_s` or more: step i lasts first + i · growth [s]."""
     if first_s <= 0.0 and growth_s <= 0.0:
         return most
 

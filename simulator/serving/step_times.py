@@ -1,7 +1,7 @@
 """What one step of a replica computes, and who knows how long that takes."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +47,7 @@ class DecodeLine:
     s_per_token: float
 
 
+@runtime_checkable
 class DecodeLines(Protocol):
     """Step times whose pure decodes are piecewise linear in the context: a run of steps then has a closed form."""
 

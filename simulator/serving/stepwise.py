@@ -23,4 +23,4 @@ class Stepwise:
 
 def decode_lines(step_times: StepTimes) -> DecodeLines:
     """Return step times that have `decode_line`: these themselves where they do."""
-    return step_times if hasattr(step_times, "decode_line") else Stepwise(step_times)
+    return step_times if isinstance(step_times, DecodeLines) else Stepwise(step_times)

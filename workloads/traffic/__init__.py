@@ -1,1 +1,1 @@
-"""Traffic: requests as they arrive, with what is known of their prompts."""
+"""What users ask of a cluster: requests from traces or from stated laws, one by one or as conversations."""
