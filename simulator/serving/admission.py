@@ -11,6 +11,7 @@ from simulator.serving.blocks import Blocks, PlannedBlocks
 from simulator.serving.growth import Growth, Plain, Speculation
 from simulator.serving.knobs import BackendKnobs
 from simulator.serving.ledger import RUNNING, WAITING, Ledger
+from simulator.serving.longest import Longest
 from simulator.serving.prefix_cache import PrefixCache
 from simulator.serving.waiting import WaitingQueue
 
@@ -52,6 +53,7 @@ class Admission:
         self._running: dict[int, None] = {}  # in the order of admission
         self._computed: dict[int, int] = {}  # prompts under way: tokens in the cache
         self._growing: dict[int, Growth] = {}  # decodes
+        self._longest = Longest()
         self._shared: dict[int, tuple[int, ...]] = {}
         self._swapped: dict[int, int] = {}
         self._cache: PrefixCache | None = None
@@ -67,6 +69,11 @@ class Admission:
     def n_running(self) -> int:
         """Requests that hold KV blocks."""
         return len(self._running)
+
+    @property
+    def longest_decode(self) -> int:
+        """Cached tokens of the longest decoding sequence."""
+        return self._longest.cached(self._growing, self.step)
 
     def why_never(self, request: int) -> str:
         """Return why a request can never be answered, or nothing."""
@@ -203,6 +210,7 @@ class Admission:
         self.growth_per_step += tokens / growth.n_steps
         self._to_come += tokens
         self._growing[request] = growth
+        self._longest.join(request, growth)
         self.blocks.join(growth)
 
     def grow(self, n_steps: int) -> None:

@@ -63,8 +63,9 @@ class InterpolatedStepTimes:
         prompts_s = self._prompts_s(n * self._queries + tokens, batch.prefill_pairs)
         return prompts_s + self._added_s(n, context, tokens) if n else prompts_s
 
-    def decode_line(self, n_decode: int, decode_context_tokens: int) -> DecodeLine:
-        """Return the line on which a decode step of that batch size and context lies."""
+    def decode_line(self, n_decode: int, decode_context_tokens: int, longest_decode_tokens: int = 0) -> DecodeLine:
+        """Return the line on which a decode step of that batch size and context lies, however long the longest."""
+        del longest_decode_tokens
         self._n_asked += 1
         if self._random.random() * self._n_asked < self._sample_size:
             batch = StepBatch(n_decode=n_decode, decode_context_tokens=decode_context_tokens)

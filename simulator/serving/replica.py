@@ -117,6 +117,7 @@ class Replica:
             n_decode=decoding,
             decode_context_tokens=round(admission.decode_context) if decoding else 0,
             prefills=tuple((new, context) for _, new, context in chunks),
+            longest_decode_tokens=admission.longest_decode if decoding else 0,
         )
         step_s = self._times.seconds(batch) + self._overhead_s + admission.n_running * self._knobs.sequence_overhead_s
         step_s = max(step_s, self._floor_s) + self._swapping_s()
@@ -178,7 +179,7 @@ class Replica:
         context, grows = admission.decode_context, admission.growth_per_step
         if not n:
             return
-        line = self._times.decode_line(n, round(context))
+        line = self._times.decode_line(n, round(context), admission.longest_decode)
         at_s = line.at_s + line.s_per_token * (context - line.from_tokens)
         first_s, growth_s = at_s + self._overhead_s + n * self._knobs.sequence_overhead_s, line.s_per_token * grows
         most = self._next_end() - step

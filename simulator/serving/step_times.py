@@ -7,11 +7,13 @@ from typing import Protocol, runtime_checkable
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepBatch:
     """One step of a whole replica. `n_decode` sequences are at decode, with `decode_context_tokens` tokens in the KV
-    cache in all when the step starts; `prefills`: of each prompt or chunk (new tokens, tokens of it already cached)."""
+    cache in all when the step starts, `longest_decode_tokens` of the longest (0: not known); `prefills`: of each prompt
+    or chunk (new tokens, tokens of it already cached)."""
 
     n_decode: int
     decode_context_tokens: int
     prefills: tuple[tuple[int, int], ...] = ()
+    longest_decode_tokens: int = 0
 
     @property
     def prefill_tokens(self) -> int:
@@ -54,5 +56,5 @@ class DecodeLines(Protocol):
     def seconds(self, batch: StepBatch) -> float:
         """Return the seconds of one step [s]."""
 
-    def decode_line(self, n_decode: int, decode_context_tokens: int) -> DecodeLine:
+    def decode_line(self, n_decode: int, decode_context_tokens: int, longest_decode_tokens: int = 0) -> DecodeLine:
         """Return the line on which a decode step of that batch size and context lies."""

@@ -62,12 +62,10 @@ def engine_setup(run: RecordedRun, tables_folder: Path | None = None, machine: s
         raise InputFaults([Fault(field="machine", got=repr(tables.gpu), allowed="a GPU whose link is known",
                                  remedy="name its machine with --machine")])  # fmt: skip
     knobs = _knobs(engine)
-    table = run.requests
     times = TableStepTimes(
         tables=tables, model=model, overhead=overhead(), link=link, n_groups=dp if together else 1,
         expert_parallel=bool(engine.get("enable_expert_parallel")), n_sms=gpu.n_sms,
         graph_sizes=() if engine.get("enforce_eager") else graph_sizes(knobs.max_num_seqs),
-        contexts=(table["prompt_tokens"] + table["output_tokens"] / 2.0).tolist(),
     )  # fmt: skip
     blocks = run.kv_blocks or _kv_blocks(model, knobs, gpu, tp, dp if engine.get("enable_expert_parallel") else 1)
     return EngineSetup(

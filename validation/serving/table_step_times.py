@@ -14,9 +14,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import ceil, sqrt
 
-import numpy as np
-from numpy.typing import NDArray
-
 from simulator.serving.step_times import StepBatch
 from validation.serving.constants import Link, Overhead
 from validation.serving.expert_table import expected_activated
@@ -36,8 +33,8 @@ _BLOCKS_PER_SM = 2
 @dataclass(frozen=True, kw_only=True)
 class TableStepTimes:
     """Step times of `model` from `tables`. `n_groups` data-parallel attention groups in step with one another, whose
-    experts are spread over all ranks (`expert_parallel`); `graph_sizes`: captured sizes [tokens], ascending;
-    `contexts`: cached tokens of the requests, from which the longest of n is expected (empty: none outlasts)."""
+    experts are spread over all ranks (`expert_parallel`); `graph_sizes`: captured sizes [tokens], ascending; `n_sms`
+    of the GPU (0 where unknown: no sequence outlasts the others)."""
 
     tables: KernelTables
     model: ModelSpec
@@ -47,7 +44,6 @@ class TableStepTimes:
     expert_parallel: bool = False
     n_sms: int = 0
     graph_sizes: Sequence[int] = ()
-    contexts: Sequence[float] = ()
 
     def seconds(self, batch: StepBatch) -> float:
         """Return the seconds of one step [s]: those of its fullest group, for which the others wait."""
@@ -72,14 +68,14 @@ class TableStepTimes:
         mean = batch.decode_context_tokens / batch.n_decode if batch.n_decode else 0.0
         chunk, history = one_chunk(prompts)
         together_s = self.tables.attention.at(chunk=chunk, history=history, n_decode=n_decode, context=mean)
-        return together_s if chunk or not n_decode else together_s + self._longest_s(n_decode, mean, together_s)
+        return together_s if chunk or not n_decode else together_s + self._longest_s(batch, n_decode, together_s)
 
-    def _longest_s(self, n_decode: int, mean: float, together_s: float) -> float:
+    def _longest_s(self, batch: StepBatch, n_decode: int, together_s: float) -> float:
         """What the longest of unsplit sequences adds; 0 while the kernel splits them."""
         least = self._unsplit_from
         if not least or self._captured(n_decode) < least:
             return 0.0
-        longest = max(mean, self._longest_of(n_decode))
+        longest = batch.longest_decode_tokens
         alone_s = self.tables.attention.at(chunk=0, history=0, n_decode=min(n_decode, least), context=longest)
         return self.overhead.long_decode_share * max(0.0, alone_s - together_s)
 
@@ -87,16 +83,9 @@ class TableStepTimes:
     def _unsplit_from(self) -> float:
         """Sequences from which the decode kernel does not split one over SMs; 0 where that is unknown."""
         a = self.model.attention
-        if not self.n_sms or not self.contexts or not isinstance(a, GqaSpec):
+        if not self.n_sms or not isinstance(a, GqaSpec):
             return 0.0
         return _UNSPLIT_SHARE * _BLOCKS_PER_SM * self.n_sms / max(a.n_kv_heads / self.tables.degree, 1.0)
-
-    def _longest_of(self, n: int) -> float:
-        return float(self._expected_longest[min(n, len(self._expected_longest)) - 1])
-
-    @cached_property
-    def _expected_longest(self) -> NDArray[np.float64]:
-        return expected_longest(self.contexts)
 
     def _links_s(self, tokens: float) -> float:
         """All-reduces after attention and FFN of one block; an expert-parallel FFN has its own exchange."""
@@ -159,20 +148,3 @@ def one_chunk(prompts: Prompts) -> tuple[float, float]:
     pairs = sum(new * history + new * (new + 1) / 2.0 for new, history in prompts)
     history = pairs / new_tokens - (new_tokens + 1.0) / 2.0
     return (new_tokens, history) if history >= 0.0 else ((sqrt(1.0 + 8.0 * pairs) - 1.0) / 2.0, 0.0)
-
-
-def expected_longest(contexts: Sequence[float]) -> NDArray[np.float64]:
-    """Return the expected longest of n different ones of `contexts`, n = 1 to all of them.
-
-    The i-th smallest is the longest of n with chance C(i - 1, n - 1) / C(N, n).
-    """
-    ordered_N = np.sort(np.asarray(contexts, dtype=float))
-    total = len(ordered_N)
-    chance_N = np.full(total, 1.0 / total)  # n = 1: each is its own longest
-    longest_N = np.empty(total)
-    below_N = np.arange(total)
-    for n in range(1, total + 1):
-        longest_N[n - 1] = chance_N @ ordered_N
-        if n < total:  # C(i, n) / C(i, n - 1) = (i - n + 1) / n; C(N, n) / C(N, n + 1) = (n + 1) / (N - n)
-            chance_N = chance_N * np.maximum(below_N - n + 1, 0) / n * (n + 1) / (total - n)
-    return longest_N
