@@ -38,7 +38,7 @@ def test_statistics_are_of_requests_not_of_tokens(without_overhead):
 
 
 def test_a_missed_bar_is_a_missed_bar(run_folder):
-    # steps with prompts are charged the fitted 5.75 ms, a hundred times what the toy run took
+    # steps with prompts are charged the fitted 5 ms, a hundred times what the toy run took
     document = serving_document(compare_runs([run_folder]))
     assert document["summary"]["n_ok"] < document["summary"]["n"] == 12
     assert {row["ok"] for row in document["rows"] if " ttft " in row["id"]} == {False}
