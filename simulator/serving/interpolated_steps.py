@@ -33,7 +33,7 @@ class InterpolatedStepTimes:
     def __init__(
         self, exact: StepTimes, *, n_groups: int = 1, queries: int = 1, seed: int = 0, sample: int = 24
     ) -> None:
-        """`queries`: tokens of a decoding sequence in a step, drafts included; `sample`: steps that measure the error."""
+        """`queries`: tokens of a decoding sequence in a step, drafts included; `sample`: steps to judge it by."""
         self._exact = exact
         self._n_groups = n_groups
         self._queries = queries

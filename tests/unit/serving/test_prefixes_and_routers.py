@@ -44,7 +44,7 @@ def test_what_is_cached_gives_way_to_those_who_run():
 
 
 def test_hashed_blocks_that_cut_kv_blocks_are_refused():
-    with pytest.raises(InputFaults, match="serving.block_tokens: got 48; allowed a divisor of 64"):
+    with pytest.raises(InputFaults, match=r"serving\.block_tokens: got 48; allowed a divisor of 64"):
         run(turns(LATER, IDS), knobs=BackendKnobs(block_tokens=48))
 
 

@@ -28,9 +28,9 @@ def run(rows, *, knobs=None, steps=None, kv_blocks=ROOMY, **more):
 def test_a_trace_worked_out_by_hand():
     """Two requests; ticks: 8 per step, 1 per decode, 1 per 256 cached tokens, 1 per 16 prompt tokens.
 
-    0: prompt of 256 alone: 8 + 16 = 24. At 10 comes a prompt of 512; at 24 the step of the first's second token and that
-    prompt: 8 + 1 + 1 + 32 = 42, to 66: the first's second and last token, the second's first. Then the second alone with
-    512 cached: 8 + 1 + 2 = 11, to 77; with 513: 11 and 1/256.
+    0: prompt of 256 alone: 8 + 16 = 24. At 10 comes a prompt of 512; at 24 the step of the first's second token and
+    that prompt: 8 + 1 + 1 + 32 = 42, to 66: the first's second and last token, the second's first. Then the second
+    alone with 512 cached: 8 + 1 + 2 = 11, to 77; with 513: 11 and 1/256.
     """
     table = run([(0.0, 256, 2), (10 * TICK_S, 512, 3)]).requests
     assert (table["admitted_s"] / TICK_S).tolist() == [0, 24]
