@@ -50,7 +50,7 @@ def engine_setup(run: RecordedRun, tables_folder: Path | None = None, machine: s
     """
     folder = tables_folder or run.folder
     engine = run.engine
-    tp, dp = int(engine.get("tensor_parallel_size", 1)), int(engine.get("data_parallel_size", 1))
+    tp, dp = (_degree(engine, f"{kind}_parallel_size") for kind in ("tensor", "data"))
     if tp not in table_degrees(folder):
         got, allowed = f"tables of degrees {table_degrees(folder)}", f"tables of tensor_parallel_size {tp}"
         raise InputFaults([Fault(field=str(folder), got=got, allowed=allowed, remedy="name a folder that has them")])
@@ -58,7 +58,7 @@ def engine_setup(run: RecordedRun, tables_folder: Path | None = None, machine: s
     gpu = gpu_of(tables.gpu, machine)
     together = dp > 1 and tables.experts is not None  # MoE ranks wait for one another at every layer
     link = link_of(tables.gpu, gpu.machine)
-    if tp * dp > 1 and link is None and (tp > 1 or together):
+    if link is None and (tp > 1 or together):
         raise InputFaults([Fault(field="machine", got=repr(tables.gpu), allowed="a GPU whose link is known",
                                  remedy="name its machine with --machine")])  # fmt: skip
     knobs = _knobs(engine)
@@ -72,6 +72,17 @@ def engine_setup(run: RecordedRun, tables_folder: Path | None = None, machine: s
         knobs=knobs, step_times=times, kv_blocks=blocks, n_replicas=1 if together else dp,
         n_groups=dp if together else 1, notes=tuple(_notes(run, blocks, times)),
     )  # fmt: skip
+
+
+def _degree(engine: Mapping[str, Any], name: str) -> int:
+    """A degree of parallelism that the run states, or vLLM's default of 1."""
+    degree = engine.get(name)
+    if degree is None:
+        return 1
+    if not isinstance(degree, int) or degree < 1:
+        raise InputFaults([Fault(field=f"engine_kwargs.{name}", got=repr(degree), allowed="1 or more",
+                                 remedy="check meta.json of the run")])  # fmt: skip
+    return degree
 
 
 def graph_sizes(max_num_seqs: int) -> list[int]:

@@ -78,6 +78,15 @@ def test_a_run_without_tables_of_its_degree_is_refused(run_folder):
         engine_setup(read_run(run_folder))
 
 
+@pytest.mark.parametrize(("key", "value"), [("tensor_parallel_size", "two"), ("data_parallel_size", 0)])
+def test_a_degree_that_is_none_is_refused(run_folder, key, value):
+    meta = json.loads((run_folder / "meta.json").read_text())
+    meta["engine_kwargs"][key] = value
+    (run_folder / "meta.json").write_text(json.dumps(meta))
+    with pytest.raises(InputFaults, match=key):
+        engine_setup(read_run(run_folder))
+
+
 def test_ranks_that_exchange_need_a_link(run_folder):
     meta = json.loads((run_folder / "meta.json").read_text())
     meta["engine_kwargs"]["tensor_parallel_size"] = 2
