@@ -51,6 +51,14 @@ def compare(run: RecordedRun, setup: EngineSetup) -> Comparison:
     return Comparison(run=run, setup=setup, replayed=replayed, rows=rows)
 
 
+def share_beyond_tables(comparison: Comparison) -> float:
+    """Return the share of the replay's steps with more new tokens than the tables' dense layers were measured with."""
+    steps, times = comparison.replayed.iterations, comparison.setup.step_times
+    tokens = (steps["n_decode"] + steps["prefill_tokens"]) / times.n_groups
+    beyond = [not times.covers(n) for n in tokens.clip(lower=1.0)]
+    return float(steps["n_steps"][beyond].sum() / steps["n_steps"].sum())
+
+
 def latencies(requests: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
     """Return TTFT, TPOT (requests of two tokens or more) and end-to-end latency of the answered requests [s]."""
     done = requests[requests["end_s"].notna()]

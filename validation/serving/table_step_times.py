@@ -55,6 +55,10 @@ class TableStepTimes:
         gathered = max(tokens, batch.n_decode + batch.prefill_tokens)
         return self.model.n_layers * block_s + self._experts_s(tokens, gathered) + ends_s + prompts_s
 
+    def covers(self, tokens: float) -> bool:
+        """Return whether the dense layers were measured around so many new tokens of one group."""
+        return self._block_line.covers(tokens)
+
     def _decodes(self, batch: StepBatch) -> int:
         """Sequences at decode in the fullest group."""
         return ceil(batch.n_decode / self.n_groups)

@@ -6,7 +6,7 @@ from typing import Any
 
 from hw_profiles.faults import Fault, InputFaults
 from simulator.report.serving_overlay import Overlay
-from validation.serving.comparison import Comparison, compare
+from validation.serving.comparison import Comparison, compare, share_beyond_tables
 from validation.serving.engine_setup import engine_setup
 from validation.serving.recorded_run import read_run
 from validation.serving.tables_store import stored_tables
@@ -48,10 +48,17 @@ def serving_document(comparisons: Sequence[Comparison]) -> dict[str, Any]:
     return {
         "suite": "serving",
         "rows": rows,
-        "notes": [{"id": c.run.name, "text": note} for c in comparisons for note in c.setup.notes],
+        "notes": [
+            {"id": c.run.name, "text": note} for c in comparisons for note in [*c.setup.notes, *_extrapolated(c)]
+        ],
         "skipped": [{"id": c.run.name, "reason": reason} for c in comparisons for reason in _unanswered(c)],
         "summary": {"n": len(rows), "n_ok": sum(row["ok"] for row in rows)},
     }
+
+
+def _extrapolated(comparison: Comparison) -> list[str]:
+    share = share_beyond_tables(comparison)
+    return [f"{comparison.run.name}: {share:.1%} of the steps lie beyond the tables' tokens"] if share else []
 
 
 def _unanswered(comparison: Comparison) -> list[str]:

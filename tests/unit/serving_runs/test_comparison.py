@@ -52,6 +52,14 @@ def test_requests_that_only_the_recorded_engine_answered_are_said(run_folder):
     assert said["reason"] == "1 of 2 requests were not answered in the replay"
 
 
+def test_steps_beyond_the_tables_are_said(run_folder):
+    table = (run_folder / "tp1_dense.csv").read_text().replace(",100,", ",2,")  # measured up to two tokens
+    (run_folder / "tp1_dense.csv").write_text(table)
+    notes = serving_document(compare_runs([run_folder]))["notes"]
+    # three steps, of 4, 3 and 2 tokens
+    assert notes[-1]["text"] == "toy_run: 66.7% of the steps lie beyond the tables' tokens"
+
+
 def test_the_overlay_draws_both_lines(run_folder):
     (overlay,) = overlays(compare_runs([run_folder]))
     drawn = overlay_figure(overlay, "running")
