@@ -68,9 +68,6 @@ def replay(
         stream = traffic_of(
             requests, rate_scale=rate_scale, n_requests=count, seed=loaded.seed, prompt=prompt, output=output
         )
-        if not isinstance(stream, Iterator):
-            allowed, remedy = "a file, poisson, gamma, constant or daily", "sessions wait for answers: not replayed yet"
-            raise InputFaults([Fault(field="--requests", got=repr(requests), allowed=allowed, remedy=remedy)])
         total = count or (None if Path(requests).is_file() else MADE_REQUESTS)
         with _telling(total) as tell:
             answer = serve(loaded, stream, slo=promised, until_s=until, on_progress=tell)

@@ -183,7 +183,7 @@ class Admission:
         """Return the leading tokens of the prompt that are cached; one at least is left to compute."""
         if self._cache is None or not self._ids(request):
             return 0
-        most = (self._target(request) - 1) // self._hash_tokens
+        most = (self._ledger.prompt_tokens[request] - 1) // self._hash_tokens
         return self._cache.n_known(self._ids(request)[:most]) * self._hash_tokens
 
     def computed(self, chunk: Chunk) -> bool:
@@ -192,11 +192,15 @@ class Admission:
         self._computed[chunk.request] = done
         if done < self._target(chunk.request):
             return False
-        if self._cache and self._ids(chunk.request):
-            known = self._shared.get(chunk.request, ())
-            full = self._ledger.prompt_tokens[chunk.request] // self._hash_tokens
-            self._shared[chunk.request] = known + self._cache.publish(self._ids(chunk.request)[len(known) : full])
+        self._publish(chunk.request, self._ledger.prompt_tokens[chunk.request])
         return True
+
+    def _publish(self, request: int, cached: int) -> None:
+        """Make known the full blocks of a request's first `cached` tokens."""
+        if self._cache and self._ids(request):
+            known = self._shared.get(request, ())
+            full = self._ids(request)[len(known) : cached // self._hash_tokens]
+            self._shared[request] = known + self._cache.publish(full)
 
     def join_decodes(self, request: int) -> None:
         """A request whose tokens are computed decodes from the next decode step on."""
@@ -235,7 +239,9 @@ class Admission:
 
     def finish_decode(self, request: int) -> None:
         """The last token of a request is out: its blocks are free."""
-        self._free(request, self._leave(request))
+        cached = self._leave(request)
+        self._publish(request, cached)
+        self._free(request, cached)
 
     def finish_prompt(self, request: int) -> None:
         """As `finish_decode`, for a request that is answered with one token."""

@@ -13,6 +13,7 @@ from simulator.serving.metrics import Slo, serving_metrics
 from simulator.serving.replay import Progress, replay
 from simulator.serving.results import ServingRun
 from workloads.traffic.requests import Requests
+from workloads.traffic.sessions import SessionTraffic
 
 _WORST_ERROR = 0.03  # of an interpolated step: beyond, the answer says so
 
@@ -32,7 +33,7 @@ class ServingAnswer:
 
 def serve(
     scenario: Scenario,
-    requests: Iterator[Requests],
+    requests: Iterator[Requests] | SessionTraffic,
     *,
     slo: Slo | None = None,
     until_s: float = float("inf"),

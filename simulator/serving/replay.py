@@ -1,6 +1,6 @@
 """Replay a stream of requests on replicas behind a router."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import isnan
 
@@ -10,11 +10,13 @@ from simulator.serving.knobs import BackendKnobs
 from simulator.serving.ledger import Ledger
 from simulator.serving.replica import Replica
 from simulator.serving.results import ServingRun, collect
-from simulator.serving.router import RouterName, looks_at_replicas, make_route
+from simulator.serving.router import Route, RouterName, looks_at_replicas, make_route
+from simulator.serving.sessions import Asking, serve_sessions
 from simulator.serving.step_times import StepTimes
 from simulator.serving.stepwise import decode_lines
 from workloads.batch import Mtp
 from workloads.traffic.requests import Requests
+from workloads.traffic.sessions import SessionTraffic
 
 _FOREVER_S = float("inf")
 _TELL_EVERY = 1024  # requests
@@ -32,7 +34,7 @@ class Progress:
 
 
 def replay(
-    requests: Iterator[Requests],
+    requests: Iterator[Requests] | SessionTraffic,
     *,
     knobs: BackendKnobs,
     step_times: StepTimes,
@@ -46,7 +48,7 @@ def replay(
     until_s: float = _FOREVER_S,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> ServingRun:
-    """Return the run of a stream of requests, in arrival order, on `n_replicas` replicas behind a router.
+    """Return the run of requests, a stream in arrival order or sessions, on `n_replicas` replicas behind a router.
 
     `kv_blocks` of `knobs.block_tokens` tokens: KV room of each of the `n_groups` attention groups of a replica. `mtp`:
     drafts; how many are accepted is drawn from `seed`. `kv_bytes_per_token` prices swapping (per GPU that swaps). Steps
@@ -62,45 +64,62 @@ def replay(
         )
         for replica in range(n_replicas)
     ]  # fmt: skip
-    route, sees_all = make_route(router, replicas, ledger.prompt_tokens), looks_at_replicas(router)
-    for request in _arriving(requests, ledger, replicas, knobs):
-        arrival_s = ledger.arrival_s[request]
-        if arrival_s >= until_s:
-            break
-        for replica in replicas if sees_all else ():
-            replica.advance(arrival_s)
-        chosen = ledger.replica[request] = route(request)
-        replicas[chosen].advance(arrival_s)
-        replicas[chosen].submit(request)
-        if on_progress and request % _TELL_EVERY == _TELL_EVERY - 1:
-            on_progress(_progress(ledger, replicas, request, arrival_s))
+    route = make_route(router, replicas, ledger.prompt_tokens)
+    if isinstance(requests, Iterator):
+        stream = _Stream(knobs=knobs, ledger=ledger, replicas=replicas, route=route, on_progress=on_progress)
+        stream.serve(requests, sees_all=looks_at_replicas(router), until_s=until_s)
+    else:
+        serve_sessions(Asking(requests, until_s), ledger, replicas, route)
     for replica in replicas:
         replica.advance(until_s)
         replica.close()
     return collect(ledger, replicas, knobs)
 
 
-def _arriving(
-    chunks: Iterator[Requests], ledger: Ledger, replicas: list[Replica], knobs: BackendKnobs
-) -> Iterator[int]:
-    """Yield the number of each request when it has been entered into the ledger."""
-    latest_s = 0.0
-    for chunk in chunks:
-        latest_s = _checked(chunk, knobs, latest_s)
-        for replica in replicas if chunk.prefix_ids is not None else ():
-            replica.cache_prefixes(chunk.block_tokens)
-        yield from ledger.extend(chunk)
+@dataclass(frozen=True, kw_only=True)
+class _Stream:
+    """Requests that come whatever becomes of those before them."""
 
+    knobs: BackendKnobs
+    ledger: Ledger
+    replicas: Sequence[Replica]
+    route: Route
+    on_progress: Callable[[Progress], None] | None
 
-def _progress(ledger: Ledger, replicas: list[Replica], request: int, time_s: float) -> Progress:
-    waits = [first - at for first, at in zip(ledger.first_token_s[: request + 1], ledger.arrival_s, strict=False)]
-    known = [wait for wait in waits if not isnan(wait)]
-    return Progress(
-        n_arrived=request + 1,
-        n_done=sum(replica.n_done for replica in replicas),
-        time_s=time_s,
-        mean_ttft_s=sum(known) / len(known) if known else 0.0,
-    )
+    def serve(self, chunks: Iterator[Requests], *, sees_all: bool, until_s: float) -> None:
+        """Bring each request to its replica, which has then run every step that starts before it."""
+        ledger, replicas = self.ledger, self.replicas
+        for request in self._arriving(chunks):
+            arrival_s = ledger.arrival_s[request]
+            if arrival_s >= until_s:
+                return
+            for replica in replicas if sees_all else ():
+                replica.advance(arrival_s)
+            chosen = ledger.replica[request] = self.route(request)
+            replicas[chosen].advance(arrival_s)
+            replicas[chosen].submit(request)
+            if self.on_progress and request % _TELL_EVERY == _TELL_EVERY - 1:
+                self.on_progress(self._progress(request))
+
+    def _arriving(self, chunks: Iterator[Requests]) -> Iterator[int]:
+        """Yield the number of each request, once the chunk that it came in stands in the ledger."""
+        latest_s = 0.0
+        for chunk in chunks:
+            latest_s = _checked(chunk, self.knobs, latest_s)
+            for replica in self.replicas if chunk.prefix_ids is not None else ():
+                replica.cache_prefixes(chunk.block_tokens)
+            yield from self.ledger.extend(chunk)
+
+    def _progress(self, request: int) -> Progress:
+        ledger = self.ledger
+        waits = [first - at for first, at in zip(ledger.first_token_s[: request + 1], ledger.arrival_s, strict=False)]
+        known = [wait for wait in waits if not isnan(wait)]
+        return Progress(
+            n_arrived=request + 1,
+            n_done=sum(replica.n_done for replica in self.replicas),
+            time_s=ledger.arrival_s[request],
+            mean_ttft_s=sum(known) / len(known) if known else 0.0,
+        )
 
 
 def _checked(chunk: Requests, knobs: BackendKnobs, latest_s: float) -> float:

@@ -29,6 +29,7 @@ class Replica:
         self.now_s = 0.0
         self.busy_s = 0.0
         self.n_steps = self.n_done = 0
+        self.stops_at_ends = False
         self.step_log = StepLog()
         self.sampler = Sampler()
         self._ledger = ledger
@@ -40,6 +41,7 @@ class Replica:
         self._floor_s = knobs.scheduler_overhead_s if knobs.async_scheduling else 0.0
         self._ends: dict[int, list[int]] = {}
         self._next_ends: list[int] = []
+        self._ended: list[int] = []
         self._last_tokens, self._last_s = 0, 0.0
         self._stalled: list[tuple[float, int]] = []  # (time of the last token, sequences): decodes behind prompts
 
@@ -57,6 +59,16 @@ class Replica:
     def used_blocks(self) -> int:
         """KV blocks of running requests, all attention groups together."""
         return self._admission.blocks.used
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request runs or waits."""
+        return bool(self.n_running or self.n_waiting)
+
+    def take_ended(self) -> list[int]:
+        """Return the requests that have ended since the last call, where `stops_at_ends`."""
+        ended, self._ended = self._ended, []
+        return ended
 
     def cache_prefixes(self, hash_tokens: int) -> None:
         """Keep prompts by hashes of `hash_tokens` tokens each from now on."""
@@ -77,7 +89,7 @@ class Replica:
         self._admission.waiting.push(request)
 
     def advance(self, until_s: float) -> None:
-        """Run every step that starts before `until_s`."""
+        """Run every step that starts before `until_s`, or up to the end of a request where `stops_at_ends`."""
         admission, mixed = self._admission, self._knobs.mixed_steps
         while self.now_s < until_s and (admission.n_running or self.n_waiting):
             admission.may_change = False
@@ -93,6 +105,8 @@ class Replica:
                 self._run_of_decodes(until_s)
             if self.now_s >= self.sampler.next_s:
                 self._sample()
+            if self.stops_at_ends and self._ended:
+                return
 
     def _make_room(self) -> None:
         for request, last_step in self._admission.make_room(self.now_s):
@@ -169,6 +183,8 @@ class Replica:
         self._ledger.end_s[request] = self.now_s
         self._ledger.state[request] = DONE
         self.n_done += 1
+        if self.stops_at_ends:
+            self._ended.append(request)
 
     def _run_of_decodes(self, until_s: float) -> None:
         """Steps of decodes only, up to the next event: an end, `until_s`, a lack of blocks, the line's border."""
