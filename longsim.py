@@ -17,6 +17,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("simulator.cli:demo", "LongCat-Flash on 128 H800s in a minute: report.html and trace.json."),
     "run": ("simulator.cli:run", "Simulate one step of a scenario and say where the time goes."),
     "compare": ("simulator.compare_command:compare", "Compare a scenario under every combination of varied keys."),
+    "replay": ("simulator.replay_command:replay", "Replay requests on replicas: latencies, goodput, cost, a verdict."),
     "validate": ("validation.cli.validate:validate", "Judge predictions against published and measured figures."),
     "calibrate": ("validation.cli.calibrate:calibrate", "Fit the machines' curves on measured tables."),
     "import": (
@@ -34,6 +35,9 @@ _PUBLIC: Mapping[str, str] = {
     "load_scenario": "simulator.scenario:load_scenario",
     "list_scenarios": "simulator.scenario:list_scenarios",
     "evaluate": "simulator.evaluate:evaluate",
+    "replay": "simulator.serving.replay:replay",
+    "serve": "simulator.serving.answer:serve",
+    "Requests": "workloads.traffic.requests:Requests",
     "Study": "simulator.break_even:Study",
     "overlap_table": "simulator.break_even:overlap_table",
     "break_evens": "simulator.break_even:break_evens",

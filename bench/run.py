@@ -5,7 +5,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-MODULES = ("engine", "process", "curves", "traces", "cluster", "compare")
+MODULES = ("engine", "process", "curves", "traces", "cluster", "compare", "serving")
 WITH_TORCH = ("layers",)
 BARS = {
     "engine_uncontended_vs_simpy": (">=", 0.75),
@@ -22,6 +22,13 @@ BARS = {
     "cluster.growth_exponent": ("<=", 1.0),
     "cluster.ep1024_s": ("<=", 10.0),
     "cluster.ep1024_peak_mb": ("<=", 1500.0),
+    "serving.dense_10k_s": ("<=", 2.6),
+    "serving.dense_10k_peak_mb": ("<=", 168.0),
+    "serving.iterations_per_s": (">=", 500_000.0),
+    "serving.iterations_with_drafts_per_s": (">=", 100_000.0),
+    "serving.longcat_100k_s": ("<=", 30.0),
+    "serving.longcat_100k_peak_mb": ("<=", 600.0),
+    "serving.longcat_growth": ("<=", 2.2),
     "traces.read_million_events_s": ("<=", 10.0),
     "traces.read_million_events_peak_mb": ("<=", 1000.0),
 }

@@ -1,6 +1,6 @@
 """What a scenario holds, and what follows from it: machine, model with its overrides, the step of work."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -50,6 +50,7 @@ class RunOptions:
 class Scenario:
     """One question: which model on which machine, in which layout and schedule, with which batch and routing.
 
+    `serving`: the backend, its replicas and whatever differs from its preset, for `longsim replay`.
     `model`: a name of the zoo, or a Hugging Face config.json of a supported family (the file, or its directory).
     `model_overrides` changes fields of the model's specification, such as {"n_dense_layers": 0, "moe.top_k": 8},
     `machine_overrides` figures of the machine, such as {"tiers.nic.bytes_per_s": 25e9}: assumed ones from then on.
@@ -71,6 +72,7 @@ class Scenario:
     run: RunOptions = field(default_factory=RunOptions)
     model_overrides: Overrides = field(default_factory=dict)
     machine_overrides: Overrides = field(default_factory=dict)
+    serving: Mapping[str, int | float | str | bool] = field(default_factory=dict)
 
     @cached_property
     def profile(self) -> HardwareProfile:

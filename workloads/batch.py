@@ -26,6 +26,17 @@ class Batch:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Chunks:
+    """Prompts, or chunks of them, that share a decode step, per GPU: `sequences`, their new `tokens`,
+    `context_tokens` of theirs that are cached already, `pairs` of (query, key) that their causal attention computes."""
+
+    sequences: float
+    tokens: float
+    context_tokens: float
+    pairs: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class FfnExperts:
     """FFN experts chosen per token: "fixed" at the mean, or beta-binomial over 0..K with this mean and std.
 

@@ -10,21 +10,29 @@ from itertools import pairwise
 
 import numpy as np
 
+from workloads.batch import Chunks
 from workloads.ops import FloatArray
 from workloads.step import StepSpec
+
+_NO_CHUNKS = Chunks(sequences=0.0, tokens=0.0, context_tokens=0.0, pairs=0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RankBatch:
     """One (half-)batch as ranks see it. `tokens_R`: tokens of the residual stream on the rank; of its whole attention
     group: `group_tokens_R`, `group_sequences_R`, `group_context_R` (tokens in the KV cache, summed over sequences) and
-    `group_pairs_R` ((query, key) pairs that causal attention computes)."""
+    `group_pairs_R` ((query, key) pairs that causal attention computes). Chunks of prompts in a decode step count in the
+    two numbers of tokens; sequences, context and pairs of theirs stand apart, as does their part of the tokens."""
 
     tokens_R: FloatArray
     group_tokens_R: FloatArray
     group_sequences_R: FloatArray
     group_context_R: FloatArray
     group_pairs_R: FloatArray
+    chunk_tokens_R: FloatArray
+    chunk_sequences_R: FloatArray
+    chunk_context_R: FloatArray
+    chunk_pairs_R: FloatArray
 
 
 def draw_contexts(step: StepSpec, rng: np.random.Generator) -> FloatArray | None:
@@ -67,7 +75,8 @@ def rank_batches(step: StepSpec, contexts_GS: FloatArray | None, n_parts: int) -
         context_G = np.full(step.n_gpus // tp, (high - low) * step.batch.context_tokens)
         if contexts_GS is not None:
             context_G = contexts_GS[:, int(low) : int(high)].sum(axis=1)
-        parts.append(_rank_batch(step, high - low, np.repeat(context_G, tp)))
+        share = (high - low) / n_sequences if n_sequences else 1.0 / n_parts
+        parts.append(_rank_batch(step, high - low, np.repeat(context_G, tp), share))
     return parts
 
 
@@ -77,13 +86,21 @@ def _cuts(n_sequences: float, n_parts: int) -> list[float]:
     return [float(-(-int(n_sequences) * i // n_parts)) for i in range(n_parts + 1)]
 
 
-def _rank_batch(step: StepSpec, group_sequences: float, group_context_R: FloatArray) -> RankBatch:
+def _rank_batch(
+    step: StepSpec, group_sequences: float, group_context_R: FloatArray, share_of_chunks: float
+) -> RankBatch:
     queries, shape = step.queries_per_sequence, group_context_R.shape
-    group_tokens = group_sequences * queries
+    chunks = step.chunks or _NO_CHUNKS
+    share = share_of_chunks * step.layout.attention_tp
+    group_tokens = group_sequences * queries + chunks.tokens * share
     return RankBatch(
         tokens_R=np.full(shape, group_tokens / step.layout.attention_tp),
         group_tokens_R=np.full(shape, group_tokens),
         group_sequences_R=np.full(shape, group_sequences),
         group_context_R=group_context_R,
         group_pairs_R=queries * group_context_R + group_sequences * queries * (queries + 1) / 2.0,
+        chunk_tokens_R=np.full(shape, chunks.tokens * share),
+        chunk_sequences_R=np.full(shape, chunks.sequences * share),
+        chunk_context_R=np.full(shape, chunks.context_tokens * share),
+        chunk_pairs_R=np.full(shape, chunks.pairs * share),
     )

@@ -9,23 +9,28 @@ from rich.table import Table
 
 from hw_profiles.faults import Fault, InputFaults, unknown_word
 from simulator.console import ANSWERED, JsonOption, ReportOption, err, faults_to_exit_code, out, print_json, writing
+from validation.cli.kernel_tables import KIND as KERNEL_TABLE
+from validation.cli.kernel_tables import import_tables, show_tables
 from validation.cli.shown import percent
 from validation.cli.traces import TraceImport, import_trace, show_trace
 from validation.importers.aiconfigurator import import_package
 from validation.importers.measured_tables import bound_shares, file_source, import_a2a, import_csv
 from validation.importers.user_profile import Imported, change_of, known_machine, write_user_profile
 
-KINDS = ("aiconfigurator", "a2a", "csv", "trace")
+KINDS = ("aiconfigurator", "a2a", "csv", KERNEL_TABLE, "trace")
 DEFAULT_SYSTEM = "h200_sxm"
 MACHINE_OF = {"gb200": "gb200_nvl72", "rtx_pro_6000_server": "rtx_pro_6000"}  # their names of systems to ours
 Reader = Callable[[Path, str], list[Imported]]
 
 
 def import_(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="aiconfigurator | a2a | csv | trace")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help=" | ".join(KINDS))],
     files: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[FILE]...", help="The measurements (a2a, csv); a profiler trace per rank (trace)."),
+        typer.Argument(
+            metavar="[FILE]...",
+            help="The measurements (a2a, csv; kernel-table: their folder); a trace per rank (trace).",
+        ),
     ] = None,
     system: Annotated[str, typer.Option("--system", metavar="NAME", help="System of aiconfigurator.")] = "",
     backend: Annotated[str, typer.Option("--backend", metavar="NAME", help="Backend that comes first.")] = "",
@@ -48,6 +53,8 @@ def import_(
         if kind == "trace":
             asked = TraceImport(files=files or [], report=report, beside=beside, out=out_path, step=step)
             document, show = import_trace(asked), show_trace
+        elif kind == KERNEL_TABLE:
+            document, show = import_tables(files or [], machine, out_path), show_tables
         else:
             document, show = _profile(kind, files or [], system, machine, backend, out_path), _show
         if as_json:
@@ -58,7 +65,9 @@ def import_(
 
 
 def _check_options(kind: str, of_profiles: Mapping[str, object], of_traces: Mapping[str, object]) -> None:
-    strange = of_profiles if kind == "trace" else of_traces
+    strange = dict(of_profiles if kind == "trace" else of_traces)
+    if kind == KERNEL_TABLE:
+        strange |= {option: value for option, value in of_profiles.items() if option != "--machine"}
     faults = [
         Fault(field=option, got=str(value), allowed=f"nothing with {kind}", remedy="leave it out")
         for option, value in strange.items()

@@ -39,6 +39,25 @@ def _verdict(row: Mapping[str, Any]) -> str:
     return "ok" if row["ok"] else f"[red]missed {bar}[/red]"
 
 
+def show_serving(document: Mapping[str, Any]) -> None:
+    """Print every statistic of every run with its signed error, the peer's beside, then how each was set up."""
+    table = Table("statistic")
+    for name in ("replayed s", "recorded s", "error", "bar", "peer's"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict")
+    for row in document["rows"]:
+        table.add_row(
+            row["id"], f"{row['predicted']:.4g}", f"{row['reference']:.4g}", f"{row['rel_error']:+.2%}",
+            percent(row["tolerance"]), percent(row["peer_error"], sign="+"), "ok" if row["ok"] else "[red]missed[/red]",
+        )  # fmt: skip
+    out.print(table)
+    for note in document["notes"]:
+        out.print(note["text"], markup=False)
+    for item in document["skipped"]:
+        out.print(f"{item['id']}: {item['reason']}", markup=False)
+    out.print(f"{document['summary']['n_ok']} of {document['summary']['n']} statistics within their bar", markup=False)
+
+
 def show_kernels(document: Mapping[str, Any]) -> None:
     """Print one line per group of every table, then the worst rows, what was skipped, and the sum."""
     table = Table("table")

@@ -10,8 +10,17 @@ from typing import Any
 from hw_profiles.faults import Fault, InputFaults
 from simulator.console import Resolve, check_writable, err, writing
 from simulator.report.residuals import write_residuals
+from simulator.report.serving_overlay import write_overlays
 from simulator.report.side_by_side import side_by_side
-from validation.cli.shown import layer_words, show_collectives, show_kernels, show_layers, show_live, show_rows
+from validation.cli.shown import (
+    layer_words,
+    show_collectives,
+    show_kernels,
+    show_layers,
+    show_live,
+    show_rows,
+    show_serving,
+)
 from validation.known_tables import default_data, tables_path
 from validation.suites.balance import balance_document
 from validation.suites.collectives import collectives_document
@@ -19,6 +28,7 @@ from validation.suites.kernels import judge_kernels, residuals_of
 from validation.suites.layers import layer_trace, layers_document
 from validation.suites.published import published_document
 from validation.suites.scmoe import scmoe_document
+from validation.suites.serving import compare_runs, overlays, run_folders, serving_document
 from validation.suites.theory import theory_document
 
 DEFAULT_RANKS = 2
@@ -41,6 +51,7 @@ class Options:
     machine: str = ""
     out: Path | None = None
     report: Path | None = None
+    run: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +73,17 @@ def _kernels(options: Options, _resolve: Resolve) -> Document:
             write_residuals(residuals_of(judgement), options.report, title="Kernels: predicted and measured")
         err.print(f"report: {options.report}", markup=False)
     return judgement.document
+
+
+def _serving(options: Options, _resolve: Resolve) -> Document:
+    check_writable({"--report": options.report})
+    folders = [options.run] if options.run is not None else run_folders(options.data or default_data())
+    comparisons = compare_runs(folders, profile=options.profile, machine=options.machine)
+    if options.report is not None:
+        with writing("--report", options.report):
+            write_overlays(overlays(comparisons), options.report, title="Serving: replayed and recorded")
+        err.print(f"report: {options.report}", markup=False)
+    return serving_document(comparisons)
 
 
 def _balance(options: Options, _resolve: Resolve) -> Document:
@@ -126,5 +148,6 @@ SUITES: Mapping[str, Suite] = {
     "balance": Suite(judge=_balance, show=show_rows, options=("data",)),
     "collectives": Suite(judge=_collectives, show=show_collectives, options=("data",), verdicts="groups"),
     "published": Suite(judge=_published, show=show_rows, options=("points",)),
+    "serving": Suite(judge=_serving, show=show_serving, options=("data", "run", "profile", "machine", "report")),
     "scmoe": Suite(judge=lambda *_: scmoe_document(), show=show_rows),
 }

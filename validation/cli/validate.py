@@ -23,15 +23,18 @@ DataOption = Annotated[
     typer.Option(
         "--data",
         metavar="PATH",
-        help="Directory of tables, or one CSV file of kernels (kernels, balance, collectives).",
+        help="Directory of tables or runs, or one CSV file of kernels (kernels, balance, collectives, serving).",
     ),
 ]
+RunOption = Annotated[Path | None, typer.Option("--run", metavar="DIR", help="Folder of one recorded run (serving).")]
 ByOption = Annotated[str, typer.Option("--by", metavar="COLUMN", help="Group by this column of the tables (kernels).")]
 
 PointsOption = Annotated[
     Path | None, typer.Option("--points", metavar="FILE.json", help="Published figures (published).")
 ]
-ProfileOption = Annotated[str, typer.Option("--profile", metavar="DIR", help="Profile that predicts (layers).")]
+ProfileOption = Annotated[
+    str, typer.Option("--profile", metavar="DIR", help="Profile that predicts (layers, serving).")
+]
 MeasuredOption = Annotated[
     Path | None, typer.Option("--measured", metavar="DIR", help="Folder of measured whole layers (layers).")
 ]
@@ -45,7 +48,9 @@ LinkOption = Annotated[
     str, typer.Option("--link", metavar="RATE", help="Shape the links between ranks, such as 1gbit; root (live).")
 ]
 DeviceOption = Annotated[str, typer.Option("--device", metavar="KIND", help="cpu by default, or cuda (live).")]
-MachineOption = Annotated[str, typer.Option("--machine", metavar="NAME", help="Datasheet of the GPU (live on cuda).")]
+MachineOption = Annotated[
+    str, typer.Option("--machine", metavar="NAME", help="Machine of the GPU (live on cuda, serving).")
+]
 OutOption = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Keep measurements, profile and predictions here (live).")
 ]
@@ -55,6 +60,7 @@ def validate(
     context: typer.Context,
     suite: Annotated[str, typer.Argument(metavar="SUITE", help=" | ".join(SUITES))],
     data: DataOption = None,
+    run: RunOption = None,
     by: ByOption = "",
     points: PointsOption = None,
     profile: ProfileOption = "",
@@ -75,7 +81,7 @@ def validate(
         chosen = SUITES[suite]
         options = Options(
             data=data, by=by, points=points, profile=profile, measured=measured, trace=trace, ranks=ranks, link=link,
-            device=device, machine=machine, out=out, report=report,
+            device=device, machine=machine, out=out, report=report, run=run,
         )  # fmt: skip
         _refuse_foreign(suite, chosen, options)
         try:

@@ -5,10 +5,11 @@ projection), because schedules place them apart. H heads, T tokens of the attent
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from workloads.contexts import RankBatch
 from workloads.lowering.kernels import add_norm, elementwise, gemm, node_collective, stream_bytes
 from workloads.lowering.view import View
 from workloads.model import GqaSpec, MlaSpec
@@ -62,11 +63,17 @@ def _mla(view: View, name: str, a: MlaSpec) -> AttentionBlock:
         elementwise(view, f"{name}.rope_cache", "attention", bytes_C=rows_C * rope * 4.0),
     ]  # fmt: skip
     out = gemm(view, f"{name}.o", "attention", rows_C=rows_C, n=model.hidden, k=heads * a.v_head_dim, precision=weights)
-    if view.step.phase == "prefill":
-        kv_rows_C = view.batch.group_context_R + rows_C
-        kv_b = heads * (a.qk_nope_head_dim + a.v_head_dim)
-        expand = gemm(view, f"{name}.kv_b", "attention", rows_C=kv_rows_C, n=kv_b, k=a.kv_lora_rank, precision=weights)
-        return AttentionBlock(prepare=[*prepare, expand], core=[_prefill_core(view, name, heads), out])
+    core: list[Work] = []
+    if view.step.phase == "prefill" or view.step.chunks:
+        prompts = _prompts(view)
+        kv_rows_C, kv_b = prompts.group_context_R + prompts.group_tokens_R, heads * (a.qk_nope_head_dim + a.v_head_dim)
+        prepare.append(
+            gemm(view, f"{name}.kv_b", "attention", rows_C=kv_rows_C, n=kv_b, k=a.kv_lora_rank, precision=weights)
+        )
+        core.append(_prefill_core(view, name, heads))
+    rows_C = _decoding_rows(view)
+    if view.step.phase == "prefill" or not rows_C.any():
+        return AttentionBlock(prepare=prepare, core=[*core, out])
     absorb_k = gemm(
         view, f"{name}.absorb_k", "attention", rows_C=rows_C, n=a.kv_lora_rank, k=a.qk_nope_head_dim,
         precision="bf16", batch=heads,
@@ -75,7 +82,7 @@ def _mla(view: View, name: str, a: MlaSpec) -> AttentionBlock:
         view, f"{name}.absorb_v", "attention", rows_C=rows_C, n=a.v_head_dim, k=a.kv_lora_rank,
         precision="bf16", batch=heads,
     )  # fmt: skip
-    return AttentionBlock(prepare=[*prepare, absorb_k], core=[_decode_core(view, name, heads), absorb_v, out])
+    return AttentionBlock(prepare=[*prepare, absorb_k], core=[*core, _decode_core(view, name, heads), absorb_v, out])
 
 
 def _gqa(view: View, name: str, a: GqaSpec) -> AttentionBlock:
@@ -87,9 +94,32 @@ def _gqa(view: View, name: str, a: GqaSpec) -> AttentionBlock:
         gemm(view, f"{name}.qkv", "attention", rows_C=rows_C, n=qkv, k=model.hidden, precision=weights),
         elementwise(view, f"{name}.rope_cache", "attention", bytes_C=rows_C * qkv * 4.0),
     ]
-    core = _prefill_core(view, name, heads) if step.phase == "prefill" else _decode_core(view, name, heads)
+    core: list[Work] = []
+    if step.phase == "prefill" or step.chunks:
+        core.append(_prefill_core(view, name, heads))
+    if step.phase == "decode" and _decoding_rows(view).any():
+        core.append(_decode_core(view, name, heads))
     out = gemm(view, f"{name}.o", "attention", rows_C=rows_C, n=model.hidden, k=heads * a.head_dim, precision=weights)
-    return AttentionBlock(prepare=prepare, core=[core, out])
+    return AttentionBlock(prepare=prepare, core=[*core, out])
+
+
+def _decoding_rows(view: View) -> FloatArray:
+    """Tokens of the step that are no prompt's."""
+    return view.batch.group_tokens_R - view.batch.chunk_tokens_R
+
+
+def _prompts(view: View) -> RankBatch:
+    """The prompts of the step as a batch of their own: all of a prefill, the chunks of a decode step."""
+    batch = view.batch
+    if view.step.phase == "prefill":
+        return batch
+    return replace(
+        batch,
+        group_tokens_R=batch.chunk_tokens_R,
+        group_sequences_R=batch.chunk_sequences_R,
+        group_context_R=batch.chunk_context_R,
+        group_pairs_R=batch.chunk_pairs_R,
+    )
 
 
 def _decode_core(view: View, name: str, heads: int) -> Work:
@@ -105,7 +135,7 @@ def _decode_core(view: View, name: str, heads: int) -> Work:
         precision=step.precision.attention,
         flops_C=batch.group_pairs_R * flops_per_pair,
         hbm_bytes_C=batch.group_context_R * kv_bytes,
-        activation_bytes_C=batch.group_tokens_R * heads * width * 2.0,
+        activation_bytes_C=_decoding_rows(view) * heads * width * 2.0,
         shape={
             "heads": heads,
             "sequences": batch.group_sequences_R,
@@ -123,7 +153,7 @@ def _latent(view: View) -> int:
 
 
 def _prefill_core(view: View, name: str, heads: int) -> Work:
-    step, batch, a = view.step, view.batch, view.step.model.attention
+    step, batch, a = view.step, _prompts(view), view.step.model.attention
     flops_per_pair = attention_core_flops(step.model, absorbed=False) * heads / a.n_heads
     if isinstance(a, GqaSpec):
         q_width, kv_width = 2.0 * a.head_dim * heads, 2.0 * a.head_dim * a.n_kv_heads / step.kv_shards
@@ -132,7 +162,7 @@ def _prefill_core(view: View, name: str, heads: int) -> Work:
         kv_width = q_width
     keys_C: FloatArray = np.asarray(batch.group_context_R + batch.group_tokens_R)
     return Work(
-        name=f"{name}.core",
+        name=f"{name}.chunk_core" if step.chunks else f"{name}.core",
         kind="attention",
         kernel="attention_prefill",
         precision=step.precision.attention,
@@ -142,7 +172,7 @@ def _prefill_core(view: View, name: str, heads: int) -> Work:
         shape={
             "heads": heads,
             "sequences": batch.group_sequences_R,
-            "queries": step.queries_per_sequence,
+            "queries": batch.group_tokens_R / batch.group_sequences_R if step.chunks else step.queries_per_sequence,
             "kv_tokens": keys_C,
             "latent": _latent(view),
         },

@@ -30,8 +30,10 @@ def embedding(view: View) -> list[Work]:
 
 def _logit_rows(view: View) -> FloatArray:
     """Positions that need logits: every query of a decode step, the last token of a prompt."""
-    sequences_C = view.batch.group_sequences_R / view.step.layout.attention_tp
-    return sequences_C if view.step.phase == "prefill" else view.batch.tokens_R
+    batch, tp = view.batch, view.step.layout.attention_tp
+    if view.step.phase == "prefill":
+        return batch.group_sequences_R / tp
+    return batch.tokens_R + (batch.chunk_sequences_R - batch.chunk_tokens_R) / tp
 
 
 def lm_head(view: View, prefix: str = "", rows_C: FloatArray | None = None) -> list[Work]:
@@ -62,16 +64,21 @@ def draft_heads(view: View) -> list[Work]:
 
 
 def _one_token_each(view: View) -> View:
-    queries, batch = view.step.queries_per_sequence, view.batch
-    step = replace(view.step, mtp=replace(view.step.mtp, n_draft=0))
+    batch = view.batch
+    step = replace(view.step, mtp=replace(view.step.mtp, n_draft=0), chunks=None)
+    kept = float(batch.group_sequences_R[0] / batch.group_tokens_R[0])
     one = replace(
         batch,
-        tokens_R=batch.tokens_R / queries,
-        group_tokens_R=batch.group_tokens_R / queries,
+        tokens_R=batch.tokens_R * kept,
+        group_tokens_R=batch.group_tokens_R * kept,
         group_pairs_R=batch.group_context_R + batch.group_sequences_R,
+        chunk_tokens_R=view.zeros_C,
+        chunk_sequences_R=view.zeros_C,
+        chunk_context_R=view.zeros_C,
+        chunk_pairs_R=view.zeros_C,
     )
     names = [name for name in view.loads.__dataclass_fields__ if name != "active_LR"]
-    loads = replace(view.loads, **{name: getattr(view.loads, name) / queries for name in names})
+    loads = replace(view.loads, **{name: getattr(view.loads, name) * kept for name in names})
     return replace(view, step=step, batch=one, loads=loads)
 
 

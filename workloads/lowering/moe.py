@@ -95,7 +95,7 @@ def _experts(view: View, at: int) -> list[Work]:
                 "hidden": model.hidden,
                 "inter": width,
             },
-            variant="contiguous" if view.step.phase == "prefill" else "masked",
+            variant="contiguous" if view.step.phase == "prefill" or view.step.chunks else "masked",
             rows_CX=rows_CX,
         )
 

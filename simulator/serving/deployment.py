@@ -1,0 +1,90 @@
+"""From a scenario to replicas that serve: knobs, KV room, step times."""
+
+from dataclasses import dataclass, replace
+
+from hw_profiles.faults import Fault, InputFaults, unknown_word
+from simulator.scenario_schema import Scenario
+from simulator.serving.interpolated_steps import InterpolatedStepTimes
+from simulator.serving.knobs import BackendKnobs, load_knobs
+from simulator.serving.router import ROUTERS, RouterName
+from simulator.serving.simulated_steps import SimulatedStepTimes
+from workloads.memory import memory_use
+from workloads.step import StepSpec
+from workloads.zoo import kv_bytes_per_token
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """Replicas of a scenario, each of `n_groups` attention groups with `kv_blocks` KV blocks each; `n_gpus` of all
+    replicas; `kv_bytes_per_token` of one sequence on one GPU that holds a part of it."""
+
+    knobs: BackendKnobs
+    n_replicas: int
+    router: RouterName
+    n_groups: int
+    kv_blocks: int
+    kv_bytes_per_token: float
+    n_gpus: int
+    step_times: InterpolatedStepTimes
+
+
+def deployment(scenario: Scenario) -> Deployment:
+    """Return the deployment that a scenario's `serving` table asks for; InputFaults for keys and values that are none,
+    and where weights and activations leave no room for a KV cache."""
+    asked = dict(scenario.serving)
+    backend, router = str(asked.pop("backend", "vllm")), str(asked.pop("router", "round_robin"))
+    n_replicas = asked.pop("n_replicas", 1)
+    if not isinstance(n_replicas, int) or isinstance(n_replicas, bool) or n_replicas < 1:
+        raise InputFaults([Fault(field="serving.n_replicas", got=str(n_replicas), allowed="a whole number, at least 1",
+                                 remedy="write how many replicas stand behind the router")])  # fmt: skip
+    known: dict[str, RouterName] = {name: name for name in ROUTERS}
+    if router not in known:
+        raise InputFaults([unknown_word("serving.router", router, ROUTERS)])
+    knobs = load_knobs(backend, asked)
+    step, n_groups = scenario.step, scenario.n_gpus // scenario.layout.attention_tp
+    per_token = kv_bytes_on_one_gpu(step)
+    return Deployment(
+        knobs=knobs,
+        n_replicas=n_replicas,
+        router=known[router],
+        n_groups=n_groups,
+        kv_blocks=knobs.kv_blocks or kv_room_blocks(scenario, knobs, per_token),
+        kv_bytes_per_token=per_token,
+        n_gpus=scenario.n_gpus * n_replicas,
+        step_times=InterpolatedStepTimes(
+            SimulatedStepTimes(scenario), n_groups=n_groups, queries=1 + scenario.mtp.n_draft, seed=scenario.seed
+        ),
+    )
+
+
+def kv_bytes_on_one_gpu(step: StepSpec) -> float:
+    """Return the KV bytes of one token on each GPU that holds a part of its sequence, draft heads included."""
+    n_attentions = step.model.n_attentions + (step.mtp.n_draft if step.model.mtp else 0)
+    return kv_bytes_per_token(step.model, step.precision.kv) * n_attentions / step.kv_shards
+
+
+def kv_room_blocks(scenario: Scenario, knobs: BackendKnobs, bytes_per_token: float) -> int:
+    """Return the KV blocks of one attention group: `gpu_memory_share` of a GPU, less weights, communication buffers
+    and the activations of a step with a full budget of tokens. InputFaults where that leaves not one."""
+    step = scenario.step
+    budget = knobs.max_batched_tokens / scenario.layout.attention_tp
+    batch = replace(step.batch, sequences_per_gpu=1.0, prompt_tokens=round(budget), context_tokens=0.0, context_cv=0.0)
+    family = "normal" if scenario.run.all_to_all == "auto" else scenario.run.all_to_all
+    prompts = memory_use(replace(step, phase="prefill", batch=batch, all_to_all=family)).items
+    decode = memory_use(replace(step, phase="decode")).items
+    beside = {**decode, **prompts}
+    del beside["KV cache"]
+    if family != step.all_to_all:  # decodes keep their own buffers beside
+        beside["all-to-all buffers"] += decode["all-to-all buffers"]
+    limit = scenario.profile.device.hbm_bytes * knobs.gpu_memory_share
+    blocks = int((limit - sum(beside.values())) / (bytes_per_token * knobs.block_tokens))
+    if blocks < 1:
+        largest = max(beside, key=lambda name: beside[name])
+        raise InputFaults([Fault(
+            field="serving.gpu_memory_share",
+            got=f"{knobs.gpu_memory_share:g}: {limit / 1e9:.1f} GB of a GPU, where {sum(beside.values()) / 1e9:.1f} GB "
+            f"are needed beside the KV cache (largest: {largest} {beside[largest] / 1e9:.1f} GB)",
+            allowed="a share that leaves room for a KV block",
+            remedy="spread the model over more GPUs, or lower serving.max_batched_tokens",
+        )])  # fmt: skip
+    return blocks

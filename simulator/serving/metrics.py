@@ -1,0 +1,94 @@
+"""Metrics of a serving run: latencies, throughput, goodput, cost, and what the cache and the scheduler did."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from simulator.serving.distributions import spread, steps_of, weighted_spread
+from simulator.serving.results import ServingRun
+from simulator.serving.verdict import verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slo:
+    """What a request is promised: time to its first token, mean time per token after it [s]; None: nothing."""
+
+    ttft_s: float | None = None
+    tpot_s: float | None = None
+
+
+def request_latencies(requests: pd.DataFrame) -> pd.DataFrame:
+    """Return `ttft_s` (arrival to first token), `tpot_s` (mean gap after it; NaN for one token) and `e2e_s` of every
+    request that is done [s]."""
+    done = requests[requests["state"] == "done"]
+    after = (done["output_tokens"] - 1).where(done["output_tokens"] > 1)
+    return pd.DataFrame(
+        {
+            "ttft_s": done["first_token_s"] - done["arrival_s"],
+            "tpot_s": (done["end_s"] - done["first_token_s"]) / after,
+            "e2e_s": done["end_s"] - done["arrival_s"],
+        }
+    )
+
+
+def serving_metrics(
+    run: ServingRun, *, slo: Slo | None = None, n_gpus: int = 1, usd_per_gpu_hour: float = 0.0
+) -> Mapping[str, Any]:
+    """Return the metrics of a run on `n_gpus` GPUs in all; latencies as mean, p50, p90 and p99 [s].
+
+    `itl_s`: every gap between tokens of a request, weighted by the tokens that had it. Rates are over the time from the
+    first arrival to the end of the last step. `goodput_per_s`, `slo_share`: requests that met the SLO per second, and
+    as a share of all that were not still running.
+    """
+    requests = run.requests
+    latencies = request_latencies(requests)
+    state = requests["state"]
+    elapsed_s = run.end_s - float(requests["arrival_s"].min()) if len(requests) else 0.0
+    done = requests[state == "done"]
+    tokens, good = int(done["output_tokens"].sum()), _met(latencies, slo or Slo())
+    n_ended = int((state != "running").sum())
+    gpu_s = elapsed_s * n_gpus
+    return {
+        "n_requests": len(requests),
+        **{f"n_{name}": int((state == name).sum()) for name in ("done", "rejected", "running")},
+        "elapsed_s": elapsed_s,
+        "ttft_s": spread(latencies["ttft_s"].to_numpy()),
+        "tpot_s": spread(latencies["tpot_s"].dropna().to_numpy()),
+        "itl_s": _gaps(run),
+        "e2e_s": spread(latencies["e2e_s"].to_numpy()),
+        "requests_per_s": _per(len(done), elapsed_s),
+        "goodput_per_s": _per(good, elapsed_s),
+        "slo_share": _per(good, n_ended),
+        "output_tokens_per_s": _per(tokens, elapsed_s),
+        "tokens_per_s_per_gpu": _per(tokens, gpu_s),
+        "tokens_per_s_per_user": _per(1.0, float(latencies["tpot_s"].mean())),
+        "usd_per_million_output_tokens": _per(gpu_s / 3600.0 * usd_per_gpu_hour * 1e6, tokens),
+        "busy_share": _per(run.busy_s, elapsed_s * run.n_replicas),
+        "mean_in_system": _per(float(latencies["e2e_s"].sum()), elapsed_s),
+        "hit_share": _per(int(done["hit_tokens"].sum()), int(done["prompt_tokens"].sum())),
+        "n_preemptions": int(requests["preemptions"].sum()),
+        "n_steps": run.n_steps,
+        "verdict": verdict(requests),
+    }
+
+
+def _gaps(run: ServingRun) -> Mapping[str, float]:
+    seconds, weights = steps_of(run.iterations)
+    odd = run.odd_gaps_N2
+    return weighted_spread(np.concatenate([seconds, odd[:, 0]]), np.concatenate([weights, odd[:, 1]]))
+
+
+def _met(latencies: pd.DataFrame, slo: Slo) -> int:
+    met = pd.Series(True, index=latencies.index)
+    if slo.ttft_s is not None:
+        met &= latencies["ttft_s"] <= slo.ttft_s
+    if slo.tpot_s is not None:
+        met &= latencies["tpot_s"].fillna(0.0) <= slo.tpot_s
+    return int(met.sum())
+
+
+def _per(amount: float, of: float) -> float:
+    return amount / of if of > 0.0 else float("nan")

@@ -1,0 +1,88 @@
+"""Sessions that wait for answers: their next request follows the end of the last one, so replicas move together."""
+
+from collections.abc import Sequence
+from heapq import heappop, heappush
+from math import inf, nextafter
+
+from simulator.serving.ledger import REJECTED, Ledger
+from simulator.serving.replica import Replica
+from simulator.serving.router import Route
+from workloads.traffic.requests import Request
+from workloads.traffic.sessions import SessionTraffic
+
+
+class Asking:
+    """What sessions are known to ask, by time: requests to come of those that were answered, first ones as they come.
+
+    Requests at or after `until_s` [s] are dropped.
+    """
+
+    def __init__(self, traffic: SessionTraffic, until_s: float) -> None:
+        self._traffic = traffic
+        self._firsts = traffic.first_requests()
+        self._coming: list[tuple[float, int, bool, Request]] = []
+        self._n = 0
+        self._until_s = until_s
+        self._push(next(self._firsts, None), first=True)
+
+    def _push(self, request: Request | None, *, first: bool) -> None:
+        if request is not None and request.arrival_s < self._until_s:
+            heappush(self._coming, (request.arrival_s, self._n, first, request))
+            self._n += 1
+
+    @property
+    def next_s(self) -> float:
+        """When the next known request comes; `until_s` where none does [s]."""
+        return self._coming[0][0] if self._coming else self._until_s
+
+    def pop(self) -> Request | None:
+        """Take the next request, None where none is known."""
+        if not self._coming:
+            return None
+        _, _, first, request = heappop(self._coming)
+        if first:
+            self._push(next(self._firsts, None), first=True)
+        return request
+
+    def answered(self, session: int, now_s: float) -> None:
+        """A session's request has ended at `now_s` [s]."""
+        self._push(self._traffic.next_request(session, now_s), first=False)
+
+
+def serve_sessions(asking: Asking, ledger: Ledger, replicas: Sequence[Replica], route: Route) -> None:
+    """Serve what sessions ask until they ask no more, or time is up.
+
+    The replica that is furthest behind moves, to the clock of the next one or to the next known request, or to the end
+    of a request. So nobody has begun a step that a request yet to be asked could have joined.
+    """
+    for replica in replicas:
+        replica.stops_at_ends = True
+    while True:
+        behind = [replica for replica in replicas if replica.is_busy and replica.now_s < asking.next_s]
+        if behind:
+            _move_the_last(behind, asking.next_s)
+            for replica in replicas:
+                for request in replica.take_ended():
+                    asking.answered(ledger.session[request], ledger.end_s[request])
+            continue
+        request_asked = asking.pop()
+        if request_asked is None:
+            return
+        _submit(request_asked, asking, ledger, replicas, route)
+
+
+def _move_the_last(behind: Sequence[Replica], next_s: float) -> None:
+    last = min(behind, key=lambda replica: replica.now_s)
+    clocks = [replica.now_s for replica in behind if replica is not last]
+    last.advance(min([next_s, *(max(clock, nextafter(last.now_s, inf)) for clock in clocks)]))
+
+
+def _submit(asked: Request, asking: Asking, ledger: Ledger, replicas: Sequence[Replica], route: Route) -> None:
+    if asked.block_tokens:
+        for replica in replicas:
+            replica.cache_prefixes(asked.block_tokens)
+    request = ledger.add(asked)
+    chosen = ledger.replica[request] = route(request)
+    replicas[chosen].submit(request)
+    if ledger.state[request] == REJECTED:
+        asking.answered(asked.session, asked.arrival_s)

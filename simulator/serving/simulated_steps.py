@@ -1,0 +1,65 @@
+"""Exact step times: every step is lowered and run by the op-level engine."""
+
+from dataclasses import replace
+
+from simulator.scenario_schema import Scenario
+from simulator.serving.step_times import StepBatch
+from simulator.simulate import simulate
+from workloads.batch import Chunks
+from workloads.lower import lower
+from workloads.step import Part
+
+_NO_DRAFTS: tuple[Part, ...] = ("layers", "lm_head", "sampling")
+
+
+class SimulatedStepTimes:
+    """Seconds of the steps of one replica: the model, machine, layout and precisions of a scenario, whatever its batch.
+
+    Sequences and prompts are spread evenly over the replica's GPUs. Prompts, or chunks of them, are one step with the
+    decodes beside them; there, "auto" takes the normal all-to-all, as in a prefill.
+    """
+
+    def __init__(self, scenario: Scenario) -> None:
+        decode = replace(scenario, phase="decode")
+        all_to_all = "normal" if scenario.run.all_to_all == "auto" else scenario.run.all_to_all
+        self._decode = decode
+        self._with_prompts = replace(decode, run=replace(scenario.run, all_to_all=all_to_all))
+        self._known: dict[StepBatch, float] = {}
+
+    @property
+    def n_simulated(self) -> int:
+        """Steps that were simulated so far."""
+        return len(self._known)
+
+    def seconds(self, batch: StepBatch) -> float:
+        """Return the makespan of one step [s]."""
+        known = self._known.get(batch)
+        if known is None:
+            known = self._known[batch] = self._simulated(batch)
+        return known
+
+    def _simulated(self, batch: StepBatch) -> float:
+        scenario = self._with_prompts if batch.prefills else self._decode
+        n_gpus, n = scenario.n_gpus, batch.n_decode
+        chunks = Chunks(
+            sequences=len(batch.prefills) / n_gpus,
+            tokens=batch.prefill_tokens / n_gpus,
+            context_tokens=batch.prefill_context_tokens / n_gpus,
+            pairs=batch.prefill_pairs / n_gpus,
+        )
+        context = batch.decode_context_tokens / n if n else 0.0
+        per_gpu = replace(scenario.batch, sequences_per_gpu=n / n_gpus, context_tokens=context, prompt_tokens=0)
+        parts = scenario.run.parts if n else tuple(part for part in scenario.run.parts if part in _NO_DRAFTS)
+        step = replace(scenario.step, batch=per_gpu, chunks=chunks if batch.prefills else None, parts=parts)
+        options = scenario.run
+        run = simulate(
+            lower(step, scenario.schedule),
+            scenario.profile,
+            launch=options.launch,
+            contention=options.contention,
+            compute_sms=scenario.compute_sms,
+            fitted=scenario.fitted,
+            interference=options.interference,
+            backend=options.backend,
+        )
+        return float(run.times.end_OC.max())

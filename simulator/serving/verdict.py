@@ -1,0 +1,37 @@
+"""Does a deployment keep up with its requests? A verdict from the trend of the queue."""
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+Verdict = Literal["stable", "backlogged", "overloaded"]
+_TIMES = 400  # at which the queue is counted, while requests arrive
+_GROWING = 0.05  # share of the arrivals that stay in the queue: the deployment serves fewer than 95 % of them
+_FEW = 8  # waiting requests that are no queue
+
+
+def verdict(requests: pd.DataFrame) -> Verdict:
+    """Return whether the queue keeps growing while requests arrive ("overloaded": of the arrivals between the second
+    and the last quarter of that time more than 5 % stay in it), is long but does not grow ("backlogged": in the last
+    quarter more wait than run), or neither ("stable")."""
+    served = requests[requests["state"] != "rejected"]
+    if len(served) < 2:
+        return "stable"
+    arrivals = served["arrival_s"].to_numpy()
+    times = np.linspace(arrivals[0], arrivals[-1], _TIMES)
+    arrived = np.searchsorted(arrivals, times, side="right")
+    admitted, ended = (_counted(served[column].to_numpy(), times) for column in ("admitted_s", "end_s"))
+    waiting, running = arrived - admitted, admitted - ended
+    early, late = slice(_TIMES // 4, _TIMES // 2), slice(3 * _TIMES // 4, _TIMES)
+    more = waiting[late].mean() - waiting[early].mean()
+    came = arrived[late].mean() - arrived[early].mean()
+    if more > max(_GROWING * came, _FEW):
+        return "overloaded"
+    return "backlogged" if waiting[late].mean() > max(running[late].mean(), _FEW) else "stable"
+
+
+def _counted(moments_s: NDArray[np.float64], times_s: NDArray[np.float64]) -> NDArray[np.int64]:
+    """How many of `moments_s` (NaN: never) have come at each time."""
+    return np.searchsorted(np.sort(moments_s[~np.isnan(moments_s)]), times_s, side="right")

@@ -1,0 +1,45 @@
+"""The queue in front of a replica: who goes next, by policy; preempted requests before all others."""
+
+from collections import deque
+from heapq import heappop, heappush
+
+from simulator.serving.ledger import Ledger
+
+
+class WaitingQueue:
+    """Requests that wait, by number."""
+
+    def __init__(self, policy: str, ledger: Ledger) -> None:
+        self._resumed: deque[int] = deque()
+        self._fresh: deque[int] = deque()
+        self._shortest: list[tuple[int, int]] = []
+        self._policy = policy
+        self._ledger = ledger
+
+    def __len__(self) -> int:
+        return len(self._resumed) + len(self._fresh) + len(self._shortest)
+
+    def push(self, request: int) -> None:
+        """Queue a request that has arrived."""
+        if self._policy == "shortest_prompt":
+            heappush(self._shortest, (self._ledger.prompt_tokens[request], request))
+        elif self._policy == "lcfs":
+            self._fresh.appendleft(request)
+        else:
+            self._fresh.append(request)
+
+    def push_front(self, request: int) -> None:
+        """Queue a preempted request before all others."""
+        self._resumed.appendleft(request)
+
+    def peek(self) -> int:
+        """Return the request that goes next."""
+        if self._resumed:
+            return self._resumed[0]
+        return self._fresh[0] if self._fresh else self._shortest[0][1]
+
+    def pop(self) -> int:
+        """Take the request that goes next."""
+        if self._resumed:
+            return self._resumed.popleft()
+        return self._fresh.popleft() if self._fresh else heappop(self._shortest)[1]

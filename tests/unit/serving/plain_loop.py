@@ -1,0 +1,124 @@
+"""The scheduler written out plainly: an object per request, every step by itself. The oracle of the fast loop."""
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Job:
+    arrival_s: float
+    prompt: int
+    output: int
+    computed: int = 0
+    emitted: int = 0
+    blocks: int = 0
+    decoding: bool = False
+    preemptions: int = 0
+    admitted_s: float | None = None
+    first_s: float | None = None
+    end_s: float | None = None
+
+    @property
+    def target(self):
+        return self.prompt + self.emitted
+
+
+class PlainLoop:
+    def __init__(self, jobs, knobs, step_s, kv_blocks):
+        self.jobs, self.knobs, self.step_s = jobs, knobs, step_s
+        self.coming = sorted(jobs, key=lambda job: job.arrival_s)
+        self.free, self.waiting, self.running, self.now_s = kv_blocks, [], [], 0.0
+        self.kv_blocks, self.gaps, self.last_s = kv_blocks, [], {}
+
+    def run(self):
+        while self.coming or self.waiting or self.running:
+            if not self.waiting and not self.running:
+                self.now_s = max(self.now_s, self.coming[0].arrival_s)
+            while self.coming and self.coming[0].arrival_s <= self.now_s:
+                self.waiting.append(self.coming.pop(0))
+            self.step()
+            assert 0 <= self.free <= self.kv_blocks
+        assert self.free == self.kv_blocks
+        return self.jobs
+
+    def needs(self, job, new):
+        return -(-(job.computed + new) // self.knobs.block_tokens) - job.blocks
+
+    def take(self, job, new):
+        n = self.needs(job, new)
+        job.blocks, self.free = job.blocks + n, self.free - n
+
+    def preempt(self, job):
+        self.running.remove(job)
+        self.free += job.blocks
+        job.blocks = job.computed = 0
+        job.decoding = False
+        job.preemptions += 1
+        self.waiting.insert(0, job)
+        self.changed = True
+
+    def room_for_decodes(self):
+        """Blocks of the next token of each decode, in the order of admission; the last to be admitted goes first."""
+        for job in [job for job in self.running if job.decoding]:
+            while job in self.running and self.needs(job, 1) > self.free:
+                self.preempt(self.running[-1])
+            if job in self.running:
+                self.take(job, 1)
+        return [job for job in self.running if job.decoding]
+
+    def prompts(self, budget):
+        found = []
+        for job in [job for job in self.running if not job.decoding]:
+            new = min(job.target - job.computed, budget)
+            if self.needs(job, new) > self.free:
+                self.preempt(job)
+                return found
+            if new:
+                self.take(job, new)
+                found.append((job, new))
+                budget -= new
+        while self.waiting and not self.changed and len(self.running) < self.knobs.max_num_seqs:
+            job = self.waiting[0]
+            new = min(job.target, budget) if self.knobs.chunked_prefill else job.target
+            if new < 1 or (new > budget and found) or self.needs(job, new) > self.free:
+                break
+            self.running.append(self.waiting.pop(0))
+            if job.admitted_s is None:
+                job.admitted_s = self.now_s
+            self.take(job, new)
+            found.append((job, new))
+            budget -= new
+        return found
+
+    def step(self):
+        self.changed = False
+        budget = self.knobs.max_batched_tokens
+        if self.knobs.mixed_steps:
+            decodes = self.room_for_decodes()
+            prompts = self.prompts(budget - len(decodes))
+        else:
+            prompts = self.prompts(budget)
+            decodes = [] if prompts else self.room_for_decodes()
+        if not prompts and not decodes:
+            return
+        context = sum(job.computed for job in decodes)
+        self.now_s += self.step_s(len(decodes), context, sum(new for _, new in prompts))
+        for job in decodes:
+            job.computed += 1
+            self.token(job)
+        for job, new in prompts:
+            job.computed += new
+            if job.computed == job.target:
+                job.decoding = True
+                self.token(job)
+
+    def token(self, job):
+        job.emitted += 1
+        if job.emitted == 1:
+            job.first_s = self.now_s
+        else:
+            self.gaps.append(self.now_s - self.last_s[id(job)])
+        self.last_s[id(job)] = self.now_s
+        if job.emitted == job.output:
+            job.end_s = self.now_s
+            self.running.remove(job)
+            self.free += job.blocks
