@@ -88,5 +88,5 @@ def first_token_map(requests: pd.DataFrame) -> go.Figure:
     drawn = figure([heat], height=340)
     drawn.update_xaxes(title={"text": "arrival [s]", "standoff": 8}, showgrid=False)
     drawn.update_yaxes(title={"text": "TTFT [s]"}, type="log", showgrid=False)
-    drawn.add_hline(y=float(np.median(ttft_s)), line={"color": EMPHASIS, "dash": "dot", "width": 1})
+    drawn.add_hline(y=float(np.median(ttft_s)), line={"color": EMPHASIS, "dash": "dot", "width": 2})
     return drawn

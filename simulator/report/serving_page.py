@@ -39,8 +39,8 @@ def _verdict(answer: ServingAnswer) -> str:
     m, deployed = answer.metrics, answer.deployment
     return (
         f"{m['verdict'].capitalize()}: {m['n_done']:,} of {m['n_requests']:,} requests done in "
-        f"{time_text(m['elapsed_s'])} on {deployed.n_replicas} × {deployed.knobs.name} {deployed.knobs.version}, {deployed.n_gpus} GPUs in all, "
-        f"router {deployed.router.replace('_', ' ')}."
+        f"{time_text(m['elapsed_s'])} on {deployed.n_replicas} × {deployed.knobs.name} {deployed.knobs.version}, "
+        f"{deployed.n_gpus} GPUs in all, router {deployed.router.replace('_', ' ')}."
     )
 
 

@@ -11,6 +11,7 @@ from simulator.serving.answer import ServingAnswer
 from simulator.serving.knobs import BackendKnobs
 
 _LATENCIES = {"ttft_s": "TTFT", "tpot_s": "TPOT", "itl_s": "ITL", "e2e_s": "end to end"}
+_NO_KNOBS = {"name", "version", "sources"}
 _STATED = {
     "requests_per_s": ("requests per second", number_text),
     "goodput_per_s": ("within the SLO per second", number_text),
@@ -43,7 +44,7 @@ def metric_table(metrics: Mapping[str, Any]) -> pd.DataFrame:
 def knob_table(answer: ServingAnswer) -> pd.DataFrame:
     """Return one row per knob of the backend: `knob`, `value`, `source`."""
     knobs = answer.deployment.knobs
-    values = {f.name: getattr(knobs, f.name) for f in fields(BackendKnobs) if f.name != "sources"}
+    values = {f.name: getattr(knobs, f.name) for f in fields(BackendKnobs) if f.name not in _NO_KNOBS}
     values["kv_blocks"] = answer.deployment.kv_blocks
     sources = {"kv_blocks": "what weights, activations and buffers leave of gpu_memory_share", **knobs.sources}
     return pd.DataFrame(
