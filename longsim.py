@@ -51,6 +51,8 @@ _PUBLIC: Mapping[str, str] = {
     "critical_path": "simulator.critical_path:critical_path",
     "write_page": "simulator.report.page:write_page",
     "write_machine_page": "simulator.report.machine_page:write_machine_page",
+    "write_serving_page": "simulator.report.serving_page:write_serving_page",
+    "write_serving_trace": "simulator.report.serving_trace:write_serving_trace",
     "write_trace": "simulator.report.timeline_file:write_trace",
     "LanguageModel": "workloads.layers.language_model:LanguageModel",
     "LayerSettings": "workloads.layers.settings:LayerSettings",

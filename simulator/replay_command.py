@@ -12,7 +12,10 @@ from rich.table import Table
 from hw_profiles.faults import Fault, InputFaults
 from simulator.console import (
     JsonOption,
+    ReportOption,
+    Resolve,
     SetOption,
+    TraceOption,
     check_writable,
     err,
     faults_to_exit_code,
@@ -58,12 +61,16 @@ def replay(
     out_dir: OutOption = None,
     table_format: FormatOption = "csv",
     as_json: JsonOption = False,
+    report: ReportOption = None,
+    trace: TraceOption = None,
 ) -> None:
     """Replay requests on replicas of a scenario: latencies, throughput, goodput, cost, and whether it keeps up."""
     with faults_to_exit_code():
         promised = parse_slo(slo)
         check_table_format(table_format)
-        check_writable({"--out": out_dir / "requests.csv" if out_dir and out_dir.is_dir() else out_dir and None})
+        check_writable(
+            {"--report": report, "--trace": trace, "--out": None if out_dir and out_dir.is_dir() else out_dir}
+        )
         loaded = load_scenario(scenario, settings or [])
         stream = traffic_of(
             requests, rate_scale=rate_scale, n_requests=count, seed=loaded.seed, prompt=prompt, output=output
@@ -71,14 +78,31 @@ def replay(
         total = count or (None if Path(requests).is_file() else MADE_REQUESTS)
         with _telling(total) as tell:
             answer = serve(loaded, stream, slo=promised, until_s=until, on_progress=tell)
-        if out_dir is not None:
-            with writing("--out", out_dir):
-                write_tables(answer.run, out_dir, table_format)
-            err.print(f"tables: {out_dir}", markup=False)
+        _write(context.obj, answer, out_dir=out_dir, table_format=table_format, report=report, trace=trace)
         if as_json:
             print_json({"version": context.obj("__version__"), **serving_document(answer)})
         else:
             _show(answer)
+
+
+def _write(
+    resolve: Resolve, answer: ServingAnswer, *, out_dir: Path | None, table_format: str, report: Path | None,
+    trace: Path | None,
+) -> None:  # fmt: skip
+    """Write the files that were asked for, and say so on stderr."""
+    title = answer.scenario.title or answer.scenario.name
+    if out_dir is not None:
+        with writing("--out", out_dir):
+            write_tables(answer.run, out_dir, table_format)
+        err.print(f"tables: {out_dir}", markup=False)
+    if report is not None:
+        with writing("--report", report):
+            resolve("write_serving_page")(answer, report, title=title)
+        err.print(f"report: {report}", markup=False)
+    if trace is not None:
+        with writing("--trace", trace):
+            resolve("write_serving_trace")(answer.run, trace, name=title)
+        err.print(f"trace: {trace}", markup=False)
 
 
 def parse_slo(text: str) -> Slo:

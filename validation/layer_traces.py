@@ -1,6 +1,6 @@
 """A profiler trace of a whole layer beside the simulated one: what every kind of op takes in both."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,12 +38,13 @@ class LayerTrace:
         ]  # fmt: skip
 
 
-def read_layer_trace(path: Path, spec: ModelSpec, target: Target, dtype: str) -> LayerTrace:
-    """Return the typical pass of a trace that `longsim measure --traces` recorded, beside its prediction.
+def read_layer_trace(path: Path, spec: ModelSpec, target: Target, rows: Sequence[Measurement]) -> LayerTrace:
+    """Return the typical pass of a trace that `longsim measure --traces` recorded with `rows`, beside its prediction.
 
     Raises InputFaults for a file that is no such trace.
     """
-    row = _row_of(path, dtype)
+    named = _row_of(path, rows[0].dtype)
+    row = next((row for row in rows if row.shape == named.shape), named)  # which knows the rows it dispatched
     timeline = read_trace([path])
     measured = one_step(timeline, typical_step(timeline))
     simulated = run_of(row, spec, target).timeline

@@ -190,7 +190,8 @@ def layer_words(row: Mapping[str, Any]) -> str:
     """Return the batch and order of a whole-layer row in words."""
     batch = f"prompt of {row['new']}" if row["new"] == row["context"] else f"{row['batch']} x context {row['context']}"
     zero = "without zero experts" if row["zero"] == "none" else "zero experts skipped"
-    return f"{batch}, {row['ranks']} ranks, {zero}, {row['order']}"
+    ranks = "1 rank" if row["ranks"] == 1 else f"{row['ranks']} ranks"
+    return f"{batch}, {ranks}, {zero}, {row['order']}"
 
 
 def _bar_text(row: Mapping[str, Any]) -> str:

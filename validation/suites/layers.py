@@ -72,7 +72,7 @@ def _beyond(frame: pd.DataFrame) -> Iterator[str]:
 def layer_trace(profile: str, folder: Path, path: Path) -> LayerTrace:
     """Return a trace recorded with the measurements in `folder` beside what the profile predicts of the layer."""
     rows = measured_layers(folder)
-    return read_layer_trace(path, spec_of(read_meta(folder), str(folder)), target_of(profile), rows[0].dtype)
+    return read_layer_trace(path, spec_of(read_meta(folder), str(folder)), target_of(profile), rows)
 
 
 def judged(frame: pd.DataFrame, *, device: str) -> dict[str, Any]:
