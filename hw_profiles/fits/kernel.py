@@ -29,7 +29,7 @@ def fit_kernel(
     """
     weights, zeros = _weights(seconds, spread), np.zeros_like(seconds)
     fits = []
-    for f, b in ((flops, zeros), (zeros, moved_bytes), (flops, moved_bytes)):  # of equals the first
+    for f, b in ((zeros, moved_bytes), (flops, zeros), (flops, moved_bytes)):  # of equals the first
         if f.any() or b.any():
             best = np.array([seconds.min() / 2, (f / seconds).max() or 1.0, (b / seconds).max() or 1.0])
             starts = [np.array([*best * factors, sharpness]) for *factors, sharpness in STARTS]

@@ -36,7 +36,7 @@ def test_options_that_cannot_be_are_refused_before_anything_runs(tmp_path, optio
 
 
 @pytest.mark.parametrize(
-    ("other", "said"), [({"link": "1gbit"}, "link ''"), ({"n_ranks": 4}, "n_ranks 2"), ({"share": 0.5}, "share 0.125")]
+    ("other", "said"), [({"link": "1gbit"}, "link ''"), ({"n_ranks": 4}, "n_ranks 2"), ({"share": 0.5}, "share 0.0")]
 )
 def test_a_folder_of_another_run_is_refused(tmp_path, monkeypatch, other, said):
     """Its rows have the same keys, and would pass for this run's."""
