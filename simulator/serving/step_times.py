@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from heapq import heapreplace
 from typing import Protocol, runtime_checkable
 
-
 Prefills = tuple[tuple[int, int], ...]
 
 

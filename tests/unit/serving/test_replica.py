@@ -151,6 +151,15 @@ def test_the_policy_says_who_goes_first(policy, first):
     assert admitted.argmin() == first
 
 
+def test_a_prompt_takes_no_more_of_a_step_than_its_group_s_budget():
+    """Two groups of 64 tokens a step: a prompt of 100 needs two steps, two prompts of 64 share one."""
+    knobs = BackendKnobs(max_batched_tokens=64)
+    lone = run([(0.0, 100, 1)], knobs=knobs, n_groups=2)
+    assert lone.iterations["prefill_tokens"].tolist() == [64, 36]
+    pair = run([(0.0, 64, 1), (0.0, 64, 1)], knobs=knobs, n_groups=2)
+    assert pair.iterations["prefill_tokens"].tolist() == [128]
+
+
 def test_host_time_is_hidden_behind_a_step_that_is_longer():
     rows = [(0.0, 16, 3)]  # steps of 9, 9 + 1/16 and so on
 
