@@ -23,7 +23,7 @@ from simulator.console import (
     print_json,
     writing,
 )
-from simulator.report.formats import money_text, number_text, time_text
+from simulator.report.formats import money_text, number_text, share_text, time_text
 from simulator.scenario import load_scenario
 from simulator.serving.answer import ServingAnswer, serve, serving_document
 from simulator.serving.metrics import Slo
@@ -173,11 +173,11 @@ def _show(answer: ServingAnswer) -> None:
 def _sentences(m: Any) -> Iterator[str]:  # noqa: ANN401 (metrics by name)
     yield (
         f"{number_text(m['requests_per_s'])} requests/s, {number_text(m['goodput_per_s'])} within the SLO "
-        f"({m['slo_share']:.1%}); {number_text(m['tokens_per_s_per_gpu'])} tokens/s/GPU, "
+        f"({share_text(m['slo_share'])}); {number_text(m['tokens_per_s_per_gpu'])} tokens/s/GPU, "
         f"{number_text(m['tokens_per_s_per_user'])} tokens/s/user; "
         f"{money_text(m['usd_per_million_output_tokens'])} per million output tokens"
     )
     yield (
-        f"GPU busy {m['busy_share']:.1%}; {m['hit_share']:.1%} of prompt tokens from the prefix cache; "
+        f"GPU busy {share_text(m['busy_share'])}; {share_text(m['hit_share'])} of prompt tokens from the prefix cache; "
         f"{m['n_preemptions']:,} preemptions; {m['n_steps']:,} steps"
     )

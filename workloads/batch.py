@@ -28,12 +28,14 @@ class Batch:
 @dataclass(frozen=True, kw_only=True)
 class Chunks:
     """Prompts, or chunks of them, that share a decode step, per GPU: `sequences`, their new `tokens`,
-    `context_tokens` of theirs that are cached already, `pairs` of (query, key) that their causal attention computes."""
+    `context_tokens` of theirs that are cached already, `pairs` of (query, key) that their causal attention computes.
+    `busiest`: the same of the attention group that has most of them, the first one; None: all groups are alike."""
 
     sequences: float
     tokens: float
     context_tokens: float
     pairs: float
+    busiest: "Chunks | None" = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,11 +10,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from workloads.batch import Chunks
 from workloads.ops import FloatArray
 from workloads.step import StepSpec
 
-_NO_CHUNKS = Chunks(sequences=0.0, tokens=0.0, context_tokens=0.0, pairs=0.0)
+_CHUNK_AMOUNTS = ("tokens", "sequences", "context_tokens", "pairs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,17 +89,31 @@ def _rank_batch(
     step: StepSpec, group_sequences: float, group_context_R: FloatArray, share_of_chunks: float
 ) -> RankBatch:
     queries, shape = step.queries_per_sequence, group_context_R.shape
-    chunks = step.chunks or _NO_CHUNKS
-    share = share_of_chunks * step.layout.attention_tp
-    group_tokens = group_sequences * queries + chunks.tokens * share
+    chunk = {name: _chunks_by_rank(step, name, share_of_chunks) for name in _CHUNK_AMOUNTS}
+    group_tokens_R = group_sequences * queries + chunk["tokens"]
     return RankBatch(
-        tokens_R=np.full(shape, group_tokens / step.layout.attention_tp),
-        group_tokens_R=np.full(shape, group_tokens),
+        tokens_R=group_tokens_R / step.layout.attention_tp,
+        group_tokens_R=group_tokens_R,
         group_sequences_R=np.full(shape, group_sequences),
         group_context_R=group_context_R,
         group_pairs_R=queries * group_context_R + group_sequences * queries * (queries + 1) / 2.0,
-        chunk_tokens_R=np.full(shape, chunks.tokens * share),
-        chunk_sequences_R=np.full(shape, chunks.sequences * share),
-        chunk_context_R=np.full(shape, chunks.context_tokens * share),
-        chunk_pairs_R=np.full(shape, chunks.pairs * share),
+        chunk_tokens_R=chunk["tokens"],
+        chunk_sequences_R=chunk["sequences"],
+        chunk_context_R=chunk["context_tokens"],
+        chunk_pairs_R=chunk["pairs"],
     )
+
+
+def _chunks_by_rank(step: StepSpec, name: str, share: float) -> FloatArray:
+    """An amount of the prompts' chunks of each rank's attention group: the first group's, and what is left by the
+    others alike."""
+    tp, chunks = step.layout.attention_tp, step.chunks
+    if chunks is None:
+        return np.zeros(step.n_gpus)
+    mean, n_groups = getattr(chunks, name), step.n_gpus // tp
+    amounts = np.full(step.n_gpus, mean)
+    if chunks.busiest is not None and n_groups > 1:
+        most = getattr(chunks.busiest, name)
+        amounts[:tp] = most
+        amounts[tp:] = max(0.0, (mean * n_groups - most) / (n_groups - 1))
+    return amounts * (share * tp)

@@ -47,6 +47,7 @@ class Admission:
         self._knobs = knobs
         self._group_tokens = kv_blocks * knobs.block_tokens
         self._budget = knobs.max_batched_tokens * n_groups
+        self._most_new = knobs.max_batched_tokens  # of one prompt: a group's budget
         self._most_running = knobs.max_num_seqs * n_groups
         self._spare_blocks = int(knobs.watermark * self.blocks.total)
         self._to_come = 0.0  # tokens that the decoding sequences have still to be answered with
@@ -112,7 +113,7 @@ class Admission:
         room = self.blocks.free - (self.blocks.taken_at(self.step) if mixed else 0)
         found: list[Chunk] = []
         for request, done in list(self._computed.items()):
-            new = min(self._target(request) - done, budget)
+            new = min(self._target(request) - done, budget, self._most_new)
             need = self.blocks.of(done + new) - self.blocks.of(done)
             if need > room:  # it is the latest to be admitted: preempts itself
                 self._drop_prompt(request)
@@ -140,7 +141,7 @@ class Admission:
                 continue
             hit = self.hit_tokens(request)
             missing = self._target(request) - hit
-            new = min(missing, budget) if self._knobs.chunked_prefill else missing
+            new = min(missing, budget, self._most_new) if self._knobs.chunked_prefill else missing
             if new < 1 or (new > budget and found):
                 break
             need = self.blocks.of(hit + new) - hit // self._knobs.block_tokens

@@ -60,18 +60,19 @@ def serve(
     error = deployed.step_times.error()
     return ServingAnswer(
         scenario=scenario, deployment=deployed, run=run, metrics=metrics, error=error, slo=slo,
-        warnings=_warnings(scenario, metrics, error),
+        warnings=_warnings(scenario, run, error),
     )  # fmt: skip
 
 
-def _warnings(scenario: Scenario, metrics: Mapping[str, Any], error: InterpolationError) -> Sequence[str]:
-    found = list(warnings_of(scenario))
+def _warnings(scenario: Scenario, run: ServingRun, error: InterpolationError) -> Sequence[str]:
+    found, state = list(warnings_of(scenario)), run.requests["state"]
     if error.worst > _WORST_ERROR:
         found.append(f"an interpolated step was {error.worst:.1%} off its exact time")
-    if metrics["n_rejected"]:
-        found.append(f"{metrics['n_rejected']} requests were rejected: the table of requests says why")
-    if metrics["n_running"]:
-        found.append(f"{metrics['n_running']} requests were not answered by the end")
+    if n_rejected := int((state == "rejected").sum()):
+        reason = run.requests["reason"][state == "rejected"].iloc[0]
+        found.append(f"{n_rejected:,} requests were rejected; the first: {reason}")
+    if n_running := int((state == "running").sum()):
+        found.append(f"{n_running:,} requests were not answered by the end")
     return found
 
 

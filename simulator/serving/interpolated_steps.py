@@ -2,20 +2,22 @@
 
 A pure decode is a table over sequences and mean context. A step with prompts is the time of its tokens as prompts, over
 tokens and keys per query, plus what its decodes add beside prompts, over sequences, mean context and (coarsely) tokens.
+Of several attention groups the busiest is what counts, with the others' share of its tokens as one more dimension.
 On one stream that sum is exact; where streams overlap it is not, which the measured error includes.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil
 from random import Random
 from statistics import median
 
 from simulator.serving.knots import Between, half_octaves, octaves, token_knots
-from simulator.serving.step_times import DecodeLine, StepBatch, StepTimes
+from simulator.serving.step_times import DecodeLine, Prefills, StepBatch, StepTimes, busiest_group
 
 _LEAST_CONTEXT = 256  # tokens: below, one straight line
 _LEAST_KEYS = 64
-_TOKENS_PER_KNOT = 2  # octaves of prompt tokens between two knots of what decodes add
+_LEAST_GROUP_CONTEXT = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +61,19 @@ class InterpolatedStepTimes:
         if not batch.prefills:
             line = self._line(n, context)
             return line.at_s + line.s_per_token * (context - line.from_tokens)
-        tokens = batch.prefill_tokens
-        prompts_s = self._prompts_s(n * self._queries + tokens, batch.prefill_pairs)
-        return prompts_s + self._added_s(n, context, tokens) if n else prompts_s
+        prompts_s, most = self._as_prompts_s(n, batch.prefills)
+        return prompts_s + self._added_s(n, context, most) if n else prompts_s
+
+    def _as_prompts_s(self, n: int, prefills: Prefills) -> tuple[float, int]:
+        """Seconds of a step whose decodes are counted as tokens of prompts, and new tokens of the busiest group."""
+        everyone, groups = StepBatch(n_decode=0, decode_context_tokens=0, prefills=prefills), self._n_groups
+        tokens, decoding = everyone.prefill_tokens, n * self._queries
+        if groups == 1:
+            return self._prompts_s(decoding + tokens, everyone.prefill_pairs), tokens
+        busiest = replace(everyone, prefills=busiest_group(prefills, groups))
+        most, each = busiest.prefill_tokens, decoding / groups
+        rest = (tokens - most) / (groups - 1)
+        return self._busiest_s(most + each, busiest.prefill_pairs, (rest + each) / (most + each)), most
 
     def decode_line(self, n_decode: int, decode_context_tokens: int, longest_decode_tokens: int = 0) -> DecodeLine:
         """Return the line on which a decode step of that batch size and context lies, however long the longest."""
@@ -120,31 +132,47 @@ class InterpolatedStepTimes:
             knot = self._prompt_knots[tokens, keys] = (batch.prefill_pairs, self._exact.seconds(batch))
         return knot
 
-    def _added_s(self, n: int, context: int, tokens: int) -> float:
+    def _busiest_s(self, tokens: float, pairs: float, rest: float) -> float:
+        """Seconds of a step of prompts alone in which the busiest group has `tokens` with that many (query, key)
+        pairs, and the others `rest` of its tokens each."""
+        context = pairs / tokens - (tokens + 1) / 2.0
+        around, share = octaves(max(context, 0.0), least=_LEAST_GROUP_CONTEXT), _share_knots(rest)
+
+        def at_s(knot: int) -> float:
+            def beside(context_knot: int) -> float:
+                return _between(share, lambda eighths: self._busiest_knot(knot, context_knot, eighths))
+
+            if context >= 0.0:
+                return _between(around, beside)
+            none_s = beside(0)  # several prompts have fewer keys than one of their length
+            return none_s + (beside(around.high) - none_s) * context / around.high
+
+        return _between(token_knots(ceil(tokens), 1), at_s)
+
+    def _busiest_knot(self, tokens: int, context: int, eighths: int) -> float:
+        others = ((tokens * eighths // 8, 0),) * (self._n_groups - 1) if tokens * eighths >= 8 else ()
+        return self._exact.seconds(
+            StepBatch(n_decode=0, decode_context_tokens=0, prefills=((tokens, context), *others))
+        )
+
+    def _added_s(self, n: int, context: int, most: int) -> float:
         """Seconds that decodes add to a step with prompts, beyond those of their tokens as prompts."""
         around, mean = half_octaves(n), octaves(context / n, least=_LEAST_CONTEXT)
-        size = (
-            octaves(tokens / self._n_groups, least=4, per_octave=2)
-            if tokens > 4 * self._n_groups
-            else Between(0, 4, 1.0)
-        )
+        per_octave = 2 if self._n_groups == 1 else 1
+        size = octaves(most, least=4, per_octave=per_octave) if most > 4 else Between(0, 4, 1.0)
 
         def beside(prompt: int) -> float:
             return _between(around, lambda knot: _between(mean, lambda c: self._added_knot(knot, c, prompt)))
 
         return _between(size, beside)
 
-    def _added_knot(self, n: int, mean_context: int, tokens_per_group: int) -> float:
-        key = (n, mean_context, tokens_per_group)
+    def _added_knot(self, n: int, mean_context: int, most: int) -> float:
+        key = (n, mean_context, most)
         added = self._added.get(key)
         if added is None:
-            tokens = tokens_per_group * self._n_groups
-            each = min(tokens, 1024)
-            n_prompts = tokens // each
-            prefills = ((each, 0),) * (n_prompts - 1) + ((tokens - each * (n_prompts - 1), 0),)
+            prefills = ((most, 0),) * self._n_groups
             batch = StepBatch(n_decode=n, decode_context_tokens=n * mean_context, prefills=prefills)
-            as_prompts_s = self._prompts_s(n * self._queries + tokens, batch.prefill_pairs)
-            added = self._added[key] = self._exact.seconds(batch) - as_prompts_s
+            added = self._added[key] = self._exact.seconds(batch) - self._as_prompts_s(n, prefills)[0]
         return added
 
     def error(self) -> InterpolationError:
@@ -153,6 +181,13 @@ class InterpolatedStepTimes:
         return InterpolationError(
             n_steps=len(ratios), median=median(ratios) if ratios else 0.0, worst=max(ratios, default=0.0)
         )
+
+
+def _share_knots(share: float) -> Between:
+    """Return the knots around a share of the busiest group's tokens, in eighths: 0, 1, 3 and 8."""
+    eighths = min(8.0 * share, 8.0)
+    low, high = next(pair for pair in ((0, 1), (1, 3), (3, 8)) if eighths <= pair[1])
+    return Between(low, high, (eighths - low) / (high - low))
 
 
 def _between(place: Between, at: Callable[[int], float]) -> float:

@@ -30,15 +30,15 @@ class Ledger:
     emitted: list[int] = field(default_factory=list)
     reasons: dict[int, str] = field(default_factory=dict)
 
-    def extend(self, requests: Requests) -> range:
-        """Take in more requests and return their numbers."""
-        n, first = len(requests), len(self.arrival_s)
-        self.arrival_s += requests.arrival_s_N.tolist()
-        self.prompt_tokens += requests.prompt_tokens_N.tolist()
-        self.output_tokens += requests.output_tokens_N.tolist()
-        self.session += requests.session_N.tolist()
-        ids = requests.prefix_ids if requests.prefix_ids is not None else [None] * n
-        self.prefix_ids += [tuple(one) if one is not None else () for one in ids]
+    def extend(self, requests: Requests, n: int) -> range:
+        """Take in the first `n` of more requests and return their numbers."""
+        first = len(self.arrival_s)
+        self.arrival_s += requests.arrival_s_N[:n].tolist()
+        self.prompt_tokens += requests.prompt_tokens_N[:n].tolist()
+        self.output_tokens += requests.output_tokens_N[:n].tolist()
+        self.session += requests.session_N[:n].tolist()
+        ids = requests.prefix_ids if requests.prefix_ids is not None else [()] * n
+        self.prefix_ids += [tuple(one) for one in ids[:n]]
         self._enter(n)
         return range(first, first + n)
 

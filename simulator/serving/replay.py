@@ -52,8 +52,9 @@ def replay(
 
     `kv_blocks` of `knobs.block_tokens` tokens: KV room of each of the `n_groups` attention groups of a replica. `mtp`:
     drafts; how many are accepted is drawn from `seed`. `kv_bytes_per_token` prices swapping (per GPU that swaps). Steps
-    that start at `until_s` [s] or later are not run: requests under way then stay "running". `on_progress` is called
-    every 1,024 requests. InputFaults where arrivals go backwards or hashed blocks do not consist of whole KV blocks.
+    that start at `until_s` [s] or later are not run: requests under way then stay "running", later ones are none.
+    `on_progress` is called every 1,024 requests of a stream. InputFaults where arrivals go backwards or hashed blocks
+    do not consist of whole KV blocks.
     """
     ledger, lines = Ledger(), decode_lines(step_times)
     replicas = [
@@ -89,10 +90,8 @@ class _Stream:
     def serve(self, chunks: Iterator[Requests], *, sees_all: bool, until_s: float) -> None:
         """Bring each request to its replica, which has then run every step that starts before it."""
         ledger, replicas = self.ledger, self.replicas
-        for request in self._arriving(chunks):
+        for request in self._arriving(chunks, until_s):
             arrival_s = ledger.arrival_s[request]
-            if arrival_s >= until_s:
-                return
             for replica in replicas if sees_all else ():
                 replica.advance(arrival_s)
             chosen = ledger.replica[request] = self.route(request)
@@ -101,14 +100,17 @@ class _Stream:
             if self.on_progress and request % _TELL_EVERY == _TELL_EVERY - 1:
                 self.on_progress(self._progress(request))
 
-    def _arriving(self, chunks: Iterator[Requests]) -> Iterator[int]:
-        """Yield the number of each request, once the chunk that it came in stands in the ledger."""
+    def _arriving(self, chunks: Iterator[Requests], until_s: float) -> Iterator[int]:
+        """Yield the number of each request before `until_s`, once the chunk that it came in stands in the ledger."""
         latest_s = 0.0
         for chunk in chunks:
             latest_s = _checked(chunk, self.knobs, latest_s)
             for replica in self.replicas if chunk.prefix_ids is not None else ():
                 replica.cache_prefixes(chunk.block_tokens)
-            yield from self.ledger.extend(chunk)
+            n = int(chunk.arrival_s_N.searchsorted(until_s))
+            yield from self.ledger.extend(chunk, n)
+            if n < len(chunk):
+                return
 
     def _progress(self, request: int) -> Progress:
         ledger = self.ledger

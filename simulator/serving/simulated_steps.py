@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from simulator.scenario_schema import Scenario
-from simulator.serving.step_times import StepBatch
+from simulator.serving.step_times import Prefills, StepBatch, busiest_group
 from simulator.simulate import simulate
 from workloads.batch import Chunks
 from workloads.lower import lower
@@ -12,10 +12,22 @@ from workloads.step import Part
 _NO_DRAFTS: tuple[Part, ...] = ("layers", "lm_head", "sampling")
 
 
+def _chunks(prefills: Prefills, n_gpus: int) -> Chunks:
+    """Prompts per GPU of the `n_gpus` that share them."""
+    batch = StepBatch(n_decode=0, decode_context_tokens=0, prefills=prefills)
+    return Chunks(
+        sequences=len(prefills) / n_gpus,
+        tokens=batch.prefill_tokens / n_gpus,
+        context_tokens=batch.prefill_context_tokens / n_gpus,
+        pairs=batch.prefill_pairs / n_gpus,
+    )
+
+
 class SimulatedStepTimes:
     """Seconds of the steps of one replica: the model, machine, layout and precisions of a scenario, whatever its batch.
 
-    Sequences and prompts are spread evenly over the replica's GPUs. Prompts, or chunks of them, are one step with the
+    Decodes are spread evenly over the attention groups; a prompt is one group's, and the step waits for the group with
+    most prompt tokens (the others are taken as alike). Prompts, or chunks of them, are one step with the
     decodes beside them; there, "auto" takes the normal all-to-all, as in a prefill.
     """
 
@@ -41,12 +53,9 @@ class SimulatedStepTimes:
     def _simulated(self, batch: StepBatch) -> float:
         scenario = self._with_prompts if batch.prefills else self._decode
         n_gpus, n = scenario.n_gpus, batch.n_decode
-        chunks = Chunks(
-            sequences=len(batch.prefills) / n_gpus,
-            tokens=batch.prefill_tokens / n_gpus,
-            context_tokens=batch.prefill_context_tokens / n_gpus,
-            pairs=batch.prefill_pairs / n_gpus,
-        )
+        tp = scenario.layout.attention_tp
+        busiest = busiest_group(batch.prefills, n_gpus // tp)
+        chunks = replace(_chunks(batch.prefills, n_gpus), busiest=_chunks(busiest, tp))
         context = batch.decode_context_tokens / n if n else 0.0
         per_gpu = replace(scenario.batch, sequences_per_gpu=n / n_gpus, context_tokens=context, prompt_tokens=0)
         parts = scenario.run.parts if n else tuple(part for part in scenario.run.parts if part in _NO_DRAFTS)

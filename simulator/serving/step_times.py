@@ -1,7 +1,22 @@
 """What one step of a replica computes, and who knows how long that takes."""
 
 from dataclasses import dataclass
+from heapq import heapreplace
 from typing import Protocol, runtime_checkable
+
+Prefills = tuple[tuple[int, int], ...]
+
+
+def busiest_group(prefills: Prefills, n_groups: int) -> Prefills:
+    """Return the prompts of the group with most new tokens, when the longest prompt goes first, each to the group with
+    the fewest tokens so far."""
+    if len(prefills) <= n_groups:
+        return (max(prefills),) if prefills else ()
+    groups: list[tuple[int, int, Prefills]] = [(0, group, ()) for group in range(n_groups)]
+    for prefill in sorted(prefills, reverse=True):
+        tokens, group, own = groups[0]
+        heapreplace(groups, (tokens + prefill[0], group, (*own, prefill)))
+    return max(groups)[2]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -12,7 +27,7 @@ class StepBatch:
 
     n_decode: int
     decode_context_tokens: int
-    prefills: tuple[tuple[int, int], ...] = ()
+    prefills: Prefills = ()
     longest_decode_tokens: int = 0
 
     @property

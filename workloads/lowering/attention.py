@@ -122,6 +122,14 @@ def _prompts(view: View) -> RankBatch:
     )
 
 
+def _queries_per_prompt(view: View, prompts: RankBatch) -> FloatArray | int:
+    """New tokens of a prompt; 1 where a rank has none."""
+    if view.step.chunks is None:
+        return view.step.queries_per_sequence
+    sequences_C = prompts.group_sequences_R
+    return np.where(sequences_C > 0.0, prompts.group_tokens_R / np.where(sequences_C > 0.0, sequences_C, 1.0), 1.0)
+
+
 def _decode_core(view: View, name: str, heads: int) -> Work:
     """Every query of a sequence reads the same cached tokens once: FLOPs per (query, key) pair, bytes per key."""
     step, batch = view.step, view.batch
@@ -172,7 +180,7 @@ def _prefill_core(view: View, name: str, heads: int) -> Work:
         shape={
             "heads": heads,
             "sequences": batch.group_sequences_R,
-            "queries": batch.group_tokens_R / batch.group_sequences_R if step.chunks else step.queries_per_sequence,
+            "queries": _queries_per_prompt(view, batch),
             "kv_tokens": keys_C,
             "latent": _latent(view),
         },

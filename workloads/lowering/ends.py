@@ -66,11 +66,13 @@ def draft_heads(view: View) -> list[Work]:
 def _one_token_each(view: View) -> View:
     batch = view.batch
     step = replace(view.step, mtp=replace(view.step.mtp, n_draft=0), chunks=None)
-    kept = float(batch.group_sequences_R[0] / batch.group_tokens_R[0])
+    kept_C = batch.group_sequences_R / batch.group_tokens_R
+    alike_C = view.classes.n_alike_C
+    kept = float((batch.group_sequences_R * alike_C).sum() / (batch.group_tokens_R * alike_C).sum())
     one = replace(
         batch,
-        tokens_R=batch.tokens_R * kept,
-        group_tokens_R=batch.group_tokens_R * kept,
+        tokens_R=batch.tokens_R * kept_C,
+        group_tokens_R=batch.group_tokens_R * kept_C,
         group_pairs_R=batch.group_context_R + batch.group_sequences_R,
         chunk_tokens_R=view.zeros_C,
         chunk_sequences_R=view.zeros_C,

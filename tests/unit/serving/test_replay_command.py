@@ -59,3 +59,22 @@ def test_a_mistake_is_named_without_a_traceback(longsim, small, more, words):
     said = longsim("replay", small, *TRAFFIC, *more)
     assert said.code == 2
     assert words in said.err
+
+
+def test_prompts_longer_than_the_cache_get_a_clear_answer(longsim, small):
+    said = longsim("replay", small, *TRAFFIC, "--set", "serving.kv_blocks=19", "--json")
+    assert said.code == 0
+    assert said.document["metrics"]["n_rejected"] == 60
+    reason = "60 requests were rejected; the first: 300 prompt and 20 output tokens exceed the KV room of 304 tokens"
+    assert reason in said.document["warnings"]
+
+
+def test_overload_is_a_verdict(longsim, small):
+    """Sequences one at a time, far more requests than that can serve."""
+    said = longsim("replay", small, *TRAFFIC, "--rate-scale", "1000", "--set", "serving.max_num_seqs=1", "--json")
+    assert said.document["metrics"]["verdict"] == "overloaded"
+
+
+def test_users_who_wait_for_answers(longsim, small):
+    said = longsim("replay", small, *TRAFFIC, "--requests", "users:4,think=0.5", "--until", "100", "--json")
+    assert said.document["metrics"]["n_done"] == 60

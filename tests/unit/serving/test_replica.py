@@ -123,7 +123,7 @@ def test_a_request_that_can_never_fit_is_rejected_with_a_reason():
 
 def test_what_the_clock_cuts_off_is_still_running():
     table = run([(0.0, 100, 10), (0.0, 100, 10_000), (50.0, 100, 10)], until_s=5.0).requests
-    assert table["state"].tolist() == ["done", "running", "running"]
+    assert table["state"].tolist() == ["done", "running"]
 
 
 def test_the_same_seed_gives_the_same_bits():
@@ -149,6 +149,15 @@ def test_the_policy_says_who_goes_first(policy, first):
     rows = [(0.0, 16, 50), (TICK_S, 40, 5), (2 * TICK_S, 20, 5), (3 * TICK_S, 30, 5)]
     admitted = run(rows, knobs=BackendKnobs(policy=policy, max_num_seqs=1)).requests["admitted_s"].to_numpy()[1:]
     assert admitted.argmin() == first
+
+
+def test_a_prompt_takes_no_more_of_a_step_than_its_group_s_budget():
+    """Two groups of 64 tokens a step: a prompt of 100 needs two steps, two prompts of 64 share one."""
+    knobs = BackendKnobs(max_batched_tokens=64)
+    lone = run([(0.0, 100, 1)], knobs=knobs, n_groups=2)
+    assert lone.iterations["prefill_tokens"].tolist() == [64, 36]
+    pair = run([(0.0, 64, 1), (0.0, 64, 1)], knobs=knobs, n_groups=2)
+    assert pair.iterations["prefill_tokens"].tolist() == [128]
 
 
 def test_host_time_is_hidden_behind_a_step_that_is_longer():
