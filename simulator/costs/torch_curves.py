@@ -60,8 +60,8 @@ def _flight(work: Work, machine: Machine, roofline: Cost) -> Cost:
     """An all-to-all between processes: the curve's rate for what the rank sends and receives, its floor as latency."""
     ranks = int(np.max(work.shape["ranks"])) if "ranks" in work.shape else 0
     kernel, _, _ = work.variant.partition("/")
-    curve = first_of(machine, *((FAMILY, f"{name}|{dtype}|r{ranks}") for name in (work.variant, kernel)
-                                for dtype in ("fp32", "bf16")))  # fmt: skip
+    names = (kernel, work.variant)  # all messages of a kind make a steadier curve than those of one op
+    curve = first_of(machine, *((FAMILY, f"{name}|{dtype}|r{ranks}") for name in names for dtype in ("fp32", "bf16")))
     if curve is None or curve.curve.bytes_per_s is None:
         return roofline
     offered = capacities(machine).bytes_per_s

@@ -32,10 +32,10 @@ EMULATION_CUDA = replace(FULL_CUDA, batches=(32, 128), contexts=(4096,), prompts
 LIVE = replace(
     QUICK, tokens=(1, 4, 16, 48, 96, 192), batches=(1, 16, 48), contexts=(64, 256, 1024), prompts=(32, 96, 192),
     tokens_per_expert=(1, 3, 8, 20, 48), copy_bytes=(1 << 16, 1 << 20, 1 << 24),
-    message_bytes=(1 << 10, 1 << 14, 1 << 16, 1 << 17, 1 << 18, 1 << 19),
+    message_bytes=(1 << 10, 1 << 15, 1 << 17, 1 << 19, 3 << 19, 3 << 20),
 )  # fmt: skip
-LIVE_LAYERS = replace(LIVE, batches=(4, 12, 32), contexts=(128, 640), prompts=(64, 128))  # not the kernels' points
-LIVE_INTERFERENCE = replace(LIVE, tokens=(64,), message_bytes=(1 << 17, 1 << 18))
+LIVE_LAYERS = replace(LIVE, batches=(4, 12, 32), contexts=(128, 640), prompts=(64,))  # not the kernels' points
+LIVE_INTERFERENCE = replace(LIVE, tokens=(64,), message_bytes=(1 << 19, 1 << 20))
 
 SIZES: Mapping[str, Mapping[str, Sizes]] = {
     "quick": {"cpu": QUICK, "cuda": QUICK},

@@ -107,7 +107,7 @@ def _doubts(frame: pd.DataFrame) -> Iterator[str]:
     n_marked = int((frame["marked"] != "").sum())
     if n_marked > MANY_MARKED * len(frame):
         yield (
-            f"{n_marked} of {len(frame)} layers were not steady or slowed down: other programs ran beside them; "
+            f"{n_marked} of {len(frame)} layers spread over the bound from repeat to repeat, or were slowed down: shaped links or other programs; "
             "measure again on a quiet machine"
         )
 
