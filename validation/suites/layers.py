@@ -107,8 +107,8 @@ def _doubts(frame: pd.DataFrame) -> Iterator[str]:
     n_marked = int((frame["marked"] != "").sum())
     if n_marked > MANY_MARKED * len(frame):
         yield (
-            f"{n_marked} of {len(frame)} layers spread over the bound from repeat to repeat, or were slowed down: shaped links or other programs; "
-            "measure again on a quiet machine"
+            f"{n_marked} of {len(frame)} layers were not steady from repeat to repeat, or slowed down: shaped links, "
+            "or other programs beside them; measure again on a quiet machine"
         )
 
 
