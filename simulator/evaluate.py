@@ -43,10 +43,14 @@ def evaluate(scenario: Scenario, *, shapes: bool = False) -> Answer:
 
 def run_scenario(scenario: Scenario) -> Run:
     """Return the simulated step of a scenario, whether or not it fits the memory."""
-    graph = lower(scenario.step, scenario.schedule)
+    return run_step(scenario, scenario.step)
+
+
+def run_step(scenario: Scenario, step: StepSpec) -> Run:
+    """Return another step of work, simulated as the scenario runs its own."""
     options = scenario.run
     return simulate(
-        graph,
+        lower(step, scenario.schedule),
         scenario.profile,
         launch=options.launch,
         contention=options.contention,

@@ -113,10 +113,15 @@ def predicted_rows(rows: Sequence[Measurement], spec: ModelSpec, target: Target)
     for row in rows:
         timelines = [run_of(row, spec, target, seed).timeline for seed in SEEDS]
         predicted_s = median(layer_s(timeline) for timeline in timelines)
-        shape = {name: row.shape.get(name, "") for name in ("batch", "new", "context", "ranks", "zero", "order")}
-        records.append(
-            {**shape, "dtype": row.dtype, "measured_s": row.median_s, "predicted_s": predicted_s,
-             "error": predicted_s / row.median_s - 1.0, "spread": row.spread, "marked": row.marked,
-             "extrapolated": median(extrapolated_share(timeline) for timeline in timelines)}
-        )  # fmt: skip
+        outside = median(extrapolated_share(timeline) for timeline in timelines)
+        records.append({**compared(row, predicted_s), "extrapolated": outside})
     return pd.DataFrame(records)
+
+
+def compared(row: Measurement, predicted_s: float) -> dict[str, Any]:
+    """Return a whole-layer row beside its prediction: shape, order, measured_s, predicted_s, error (signed), spread."""
+    shape = {name: row.shape.get(name, "") for name in ("batch", "new", "context", "ranks", "zero", "order")}
+    return {
+        **shape, "dtype": row.dtype, "measured_s": row.median_s, "predicted_s": predicted_s,
+        "error": predicted_s / row.median_s - 1.0, "spread": row.spread, "marked": row.marked,
+    }  # fmt: skip

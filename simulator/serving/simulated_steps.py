@@ -2,11 +2,10 @@
 
 from dataclasses import replace
 
+from simulator.evaluate import run_step
 from simulator.scenario_schema import Scenario
 from simulator.serving.step_times import Prefills, StepBatch, busiest_group
-from simulator.simulate import simulate
 from workloads.batch import Chunks
-from workloads.lower import lower
 from workloads.step import Part
 
 _NO_DRAFTS: tuple[Part, ...] = ("layers", "lm_head", "sampling")
@@ -60,15 +59,4 @@ class SimulatedStepTimes:
         per_gpu = replace(scenario.batch, sequences_per_gpu=n / n_gpus, context_tokens=context, prompt_tokens=0)
         parts = scenario.run.parts if n else tuple(part for part in scenario.run.parts if part in _NO_DRAFTS)
         step = replace(scenario.step, batch=per_gpu, chunks=chunks if batch.prefills else None, parts=parts)
-        options = scenario.run
-        run = simulate(
-            lower(step, scenario.schedule),
-            scenario.profile,
-            launch=options.launch,
-            contention=options.contention,
-            compute_sms=scenario.compute_sms,
-            fitted=scenario.fitted,
-            interference=options.interference,
-            backend=options.backend,
-        )
-        return float(run.times.end_OC.max())
+        return float(run_step(scenario, step).times.end_OC.max())

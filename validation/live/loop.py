@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import pandas as pd
 
@@ -19,7 +18,7 @@ from hw_profiles.faults import Fault, InputFaults, unknown_word
 from hw_profiles.loader import list_profiles, load_profile
 from simulator.report.replacing import replacing
 from validation.calibrate_own import OwnCalibration, calibrate_own, check_kind
-from validation.layer_predictions import Target, predict_layer_s, spec_of, target_of
+from validation.layer_predictions import Target, compared, predict_layer_s, spec_of, target_of
 from validation.live.links import Host, link_rate, network
 from validation.live.processes import Launch, run_ranks
 from validation.machine_fit import amounts
@@ -200,11 +199,4 @@ def _drift(rows: Sequence[Measurement], found: OwnCalibration) -> float:
 
 
 def _compared(rows: Sequence[Measurement], predicted: Mapping[str, float]) -> pd.DataFrame:
-    records: list[dict[str, Any]] = []
-    for row in rows:
-        predicted_s = predicted[shape_text(row.shape)]
-        records.append(
-            {**row.shape, "dtype": row.dtype, "measured_s": row.median_s, "predicted_s": predicted_s,
-             "error": predicted_s / row.median_s - 1.0, "spread": row.spread, "marked": row.marked}
-        )  # fmt: skip
-    return pd.DataFrame(records)
+    return pd.DataFrame([compared(row, predicted[shape_text(row.shape)]) for row in rows])
