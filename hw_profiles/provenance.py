@@ -116,3 +116,10 @@ def _faults_of_sourced_value(path: str, entry: Mapping[str, Any], named: _Named)
 
 def _with_note(document: Provenance, note: str | None) -> Provenance:
     return replace(document, reference=f"{document.reference}: {note}") if note else document
+
+
+def value_at(record: Any, path: str) -> Any:  # noqa: ANN401 (any record)
+    """Return what stands at a dotted path of a profile, such as "tiers.nic.bytes_per_s"."""
+    for part in path.split("."):
+        record = record[part] if isinstance(record, Mapping) else getattr(record, part)
+    return record

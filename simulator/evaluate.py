@@ -1,11 +1,12 @@
 """From a scenario to its answer: does it fit, and if so, what does a step come to?"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
+from hw_profiles.provenance import value_at
 from hw_profiles.schema import HardwareProfile
 from simulator.amounts import amounts_by_kind
 from simulator.answer import Answer, Assumption
@@ -189,7 +190,7 @@ def assumptions_of(profile: HardwareProfile) -> Sequence[Assumption]:
     return [
         Assumption(
             name=path,
-            value=_value_at(profile, path),
+            value=_shown_value(profile, path),
             unit=_unit(path),
             source=provenance.source,
             reference=provenance.reference,
@@ -198,10 +199,9 @@ def assumptions_of(profile: HardwareProfile) -> Sequence[Assumption]:
     ]
 
 
-def _value_at(record: Any, path: str) -> float | str:  # noqa: ANN401 (any record)
-    for part in path.split("."):
-        record = record[part] if isinstance(record, Mapping) else getattr(record, part)
-    return record if isinstance(record, float | str) else float(record)
+def _shown_value(profile: HardwareProfile, path: str) -> float | str:
+    value = value_at(profile, path)
+    return value if isinstance(value, float | str) else float(value)
 
 
 _UNITS = {"bytes_per_s": "B/s", "flops_per_s": "FLOP/s", "_bytes": "B", "_s": "s", "_w": "W", "usd_per_hour": "USD/h"}

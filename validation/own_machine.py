@@ -13,6 +13,7 @@ from hw_profiles.curves.records import to_record
 from hw_profiles.faults import Fault, InputFaults
 from hw_profiles.fitted import FITTED_FILE
 from hw_profiles.loader import PROFILE_FILE
+from hw_profiles.provenance import value_at
 from hw_profiles.schema import HardwareProfile
 from simulator.report.replacing import replacing
 from validation.calibrate import PROFILES_DIR
@@ -189,10 +190,7 @@ def _record(group: GroupFit) -> dict[str, Any]:
 
 
 def _value(profile: HardwareProfile, path: str) -> float:
-    record: Any = profile
-    for part in path.split("."):
-        record = record[part] if isinstance(record, Mapping) else getattr(record, part)
-    return float(record)
+    return float(value_at(profile, path))
 
 
 def _rounded(value: float) -> float:
