@@ -16,7 +16,7 @@ HOUSE = Rules(
         " | simulator.replay_command",
         "simulator.console",
         "validation.suites",
-        "validation.serving",
+        "validation.serving | validation.clusters",
         "validation.live",
         "validation.layer_traces",
         "validation.layer_predictions | validation.calibrate_own",

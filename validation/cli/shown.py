@@ -40,22 +40,37 @@ def _verdict(row: Mapping[str, Any]) -> str:
 
 
 def show_serving(document: Mapping[str, Any]) -> None:
-    """Print every statistic of every run with its signed error, the peer's beside, then how each was set up."""
-    table = Table("statistic")
+    """Print every statistic of every recorded run, the peer's error beside, every figure of published clusters, then
+    what they rest on."""
+    recorded, clusters = Table("statistic"), Table("figure")
     for name in ("replayed s", "recorded s", "error", "bar", "peer's"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("verdict")
+        recorded.add_column(name, justify="right", no_wrap=True)
+    for name in ("predicted", "published", "unit", "error", "bar"):
+        clusters.add_column(name, justify="right", no_wrap=True)
+    recorded.add_column("verdict")
+    clusters.add_column("verdict")
+    clusters.add_column("what")
     for row in document["rows"]:
-        table.add_row(
-            row["id"], f"{row['predicted']:.4g}", f"{row['reference']:.4g}", f"{row['rel_error']:+.2%}",
-            percent(row["tolerance"]), percent(row["peer_error"], sign="+"), "ok" if row["ok"] else "[red]missed[/red]",
-        )  # fmt: skip
-    out.print(table)
+        figures = [row["id"], f"{row['predicted']:.4g}", f"{row['reference']:.4g}"]
+        error, bar = f"{row['rel_error']:+.2%}", percent(row["tolerance"])
+        if "peer_error" in row:
+            recorded.add_row(*figures, error, bar, percent(row["peer_error"], sign="+"), _met(row))
+        else:
+            clusters.add_row(*figures, row["unit"], error, bar, _met(row), row["what"])
+    for table in (recorded, clusters):
+        if table.row_count:
+            out.print(table)
     for note in document["notes"]:
         out.print(note["text"], markup=False)
     for item in document["skipped"]:
         out.print(f"{item['id']}: {item['reason']}", markup=False)
-    out.print(f"{document['summary']['n_ok']} of {document['summary']['n']} statistics within their bar", markup=False)
+    out.print("{n_ok} of {n} judged figures within their bar".format(**document["summary"]), markup=False)
+
+
+def _met(row: Mapping[str, Any]) -> str:
+    if row["ok"] is None:
+        return "fitted" if row.get("fitted") else "not judged"
+    return "ok" if row["ok"] else "[red]missed[/red]"
 
 
 def show_kernels(document: Mapping[str, Any]) -> None:

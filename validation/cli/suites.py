@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from hw_profiles.faults import Fault, InputFaults
+from hw_profiles.faults import Fault, InputFaults, unknown_word
 from simulator.console import Resolve, check_writable, err, writing
 from simulator.report.residuals import write_residuals
 from simulator.report.serving_overlay import write_overlays
@@ -23,12 +23,13 @@ from validation.cli.shown import (
 )
 from validation.known_tables import default_data, tables_path
 from validation.suites.balance import balance_document
+from validation.suites.clusters import PARTS, clusters_document, joined
 from validation.suites.collectives import collectives_document
 from validation.suites.kernels import judge_kernels, residuals_of
 from validation.suites.layers import layer_trace, layers_document
 from validation.suites.published import published_document
 from validation.suites.scmoe import scmoe_document
-from validation.suites.serving import compare_runs, overlays, run_folders, serving_document
+from validation.suites.serving import RECORDED_RUNS, compare_runs, overlays, run_folders, serving_document
 from validation.suites.theory import theory_document
 
 DEFAULT_RANKS = 2
@@ -52,6 +53,7 @@ class Options:
     out: Path | None = None
     report: Path | None = None
     run: Path | None = None
+    part: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,13 +79,28 @@ def _kernels(options: Options, _resolve: Resolve) -> Document:
 
 def _serving(options: Options, _resolve: Resolve) -> Document:
     check_writable({"--report": options.report})
-    folders = [options.run] if options.run is not None else run_folders(options.data or default_data())
-    comparisons = compare_runs(folders, profile=options.profile, machine=options.machine)
-    if options.report is not None:
-        with writing("--report", options.report):
-            write_overlays(overlays(comparisons), options.report, title="Serving: replayed and recorded")
-        err.print(f"report: {options.report}", markup=False)
-    return serving_document(comparisons)
+    names, data = _asked_parts(options), options.data or default_data()
+    documents = [clusters_document([name for name in names if name != RECORDED_RUNS], data)]
+    if RECORDED_RUNS in names:
+        folders = [options.run] if options.run is not None else run_folders(data)
+        comparisons = compare_runs(folders, profile=options.profile, machine=options.machine)
+        if options.report is not None:
+            with writing("--report", options.report):
+                write_overlays(overlays(comparisons), options.report, title="Serving: replayed and recorded")
+            err.print(f"report: {options.report}", markup=False)
+        documents.insert(0, serving_document(comparisons))
+    return {"suite": "serving", **joined(documents)}
+
+
+def _asked_parts(options: Options) -> list[str]:
+    """Return the parts of the suite that were asked for: one by name; the recorded runs alone where something is asked
+    that only they know; otherwise all."""
+    known = [RECORDED_RUNS, *PARTS]
+    if options.part and options.part not in known:
+        raise InputFaults([unknown_word("--part", options.part, known)])
+    if options.part:
+        return [options.part]
+    return [RECORDED_RUNS] if options.run or options.report or options.profile or options.machine else known
 
 
 def _balance(options: Options, _resolve: Resolve) -> Document:
@@ -148,6 +165,8 @@ SUITES: Mapping[str, Suite] = {
     "balance": Suite(judge=_balance, show=show_rows, options=("data",)),
     "collectives": Suite(judge=_collectives, show=show_collectives, options=("data",), verdicts="groups"),
     "published": Suite(judge=_published, show=show_rows, options=("points",)),
-    "serving": Suite(judge=_serving, show=show_serving, options=("data", "run", "profile", "machine", "report")),
+    "serving": Suite(
+        judge=_serving, show=show_serving, options=("data", "run", "profile", "machine", "report", "part")
+    ),
     "scmoe": Suite(judge=lambda *_: scmoe_document(), show=show_rows),
 }

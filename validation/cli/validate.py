@@ -54,6 +54,9 @@ MachineOption = Annotated[
 OutOption = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Keep measurements, profile and predictions here (live).")
 ]
+PartOption = Annotated[
+    str, typer.Option("--part", metavar="NAME", help="One part: recorded, or a published cluster's name (serving).")
+]
 
 
 def validate(
@@ -61,6 +64,7 @@ def validate(
     suite: Annotated[str, typer.Argument(metavar="SUITE", help=" | ".join(SUITES))],
     data: DataOption = None,
     run: RunOption = None,
+    part: PartOption = "",
     by: ByOption = "",
     points: PointsOption = None,
     profile: ProfileOption = "",
@@ -81,7 +85,7 @@ def validate(
         chosen = SUITES[suite]
         options = Options(
             data=data, by=by, points=points, profile=profile, measured=measured, trace=trace, ranks=ranks, link=link,
-            device=device, machine=machine, out=out, report=report, run=run,
+            device=device, machine=machine, out=out, report=report, run=run, part=part,
         )  # fmt: skip
         _refuse_foreign(suite, chosen, options)
         try:

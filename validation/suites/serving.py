@@ -12,6 +12,7 @@ from validation.serving.recorded_run import read_run
 from validation.serving.tables_store import stored_tables
 
 RUNS_FOLDER = "vllm_runs"
+RECORDED_RUNS = "recorded"  # what this part of the suite is called
 
 
 def compare_runs(folders: Sequence[Path], *, profile: str = "", machine: str = "") -> list[Comparison]:
@@ -46,8 +47,7 @@ def serving_document(comparisons: Sequence[Comparison]) -> dict[str, Any]:
     """Return every judged statistic, the peer's error beside, and the sum."""
     rows = [row for comparison in comparisons for row in comparison.rows]
     return {
-        "suite": "serving",
-        "rows": rows,
+        "rows": [{**row, "part": RECORDED_RUNS} for row in rows],
         "notes": [
             {"id": c.run.name, "text": note} for c in comparisons for note in [*c.setup.notes, *_extrapolated(c)]
         ],

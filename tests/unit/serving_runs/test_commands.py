@@ -10,7 +10,7 @@ def test_a_run_is_judged_shown_and_reported(longsim, run_folder, tmp_path):
     assert "requests waiting" in page.read_text(encoding="utf-8")
     shown = longsim("validate", "serving", "--run", run_folder)
     assert shown.code == 1
-    assert "of 12 statistics within their bar" in shown.out
+    assert "of 12 judged figures within their bar" in shown.out
 
 
 def test_imported_tables_serve_a_run_that_has_none(longsim, run_folder, tmp_path):

@@ -1,0 +1,1 @@
+"""Published measurements of whole clusters, beside what scenarios of them come to."""
