@@ -11,7 +11,7 @@ from process import peak_mb, wall_s
 
 from simulator.serving.knobs import BackendKnobs
 from simulator.serving.replay import replay
-from simulator.serving.step_times import DecodeLine, StepBatch
+from simulator.serving.step_times import DecodeLine, GroupBatch, StepBatch
 from workloads.batch import Mtp
 from workloads.traffic.requests import Requests
 
@@ -37,9 +37,12 @@ class Lines:
         """Return the seconds of a step [s]."""
         return 0.006 + 1e-8 * batch.decode_context_tokens + 1e-5 * batch.n_decode + 2e-5 * batch.prefill_tokens
 
-    def decode_line(self, n_decode: int, decode_context_tokens: int) -> DecodeLine:
+    def decode_line(
+        self, n_decode: int, decode_context_tokens: int, longest_decode_tokens: int = 0,
+        fullest: GroupBatch | None = None,
+    ) -> DecodeLine:  # fmt: skip
         """Return one line for every context."""
-        del decode_context_tokens
+        del decode_context_tokens, longest_decode_tokens, fullest
         return DecodeLine(from_tokens=0, until_tokens=1e18, at_s=0.006 + 1e-5 * n_decode, s_per_token=1e-8)
 
 

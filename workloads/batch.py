@@ -39,6 +39,15 @@ class Chunks:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FullestGroup:
+    """What the first attention group of a decode step holds, where that is more than its part: `sequences`, and
+    `context_tokens` in the KV cache of all of them together. The other groups share the rest alike."""
+
+    sequences: float
+    context_tokens: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class FfnExperts:
     """FFN experts chosen per token: "fixed" at the mean, or beta-binomial over 0..K with this mean and std.
 

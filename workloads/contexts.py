@@ -66,17 +66,29 @@ def _least_kv(contexts: FloatArray, n_groups: int, n_sequences: int) -> FloatArr
 def rank_batches(step: StepSpec, contexts_GS: FloatArray | None, n_parts: int) -> Sequence[RankBatch]:
     """Return the step's batch cut into `n_parts` of equal sequence count (the first ones get the odd sequences;
     a fractional batch is cut evenly)."""
-    tp = step.layout.attention_tp
+    tp, n_groups = step.layout.attention_tp, step.n_gpus // step.layout.attention_tp
     n_sequences = step.batch.sequences_per_gpu * tp if contexts_GS is None else float(contexts_GS.shape[1])
     bounds = _cuts(n_sequences, n_parts)
     parts = []
     for low, high in pairwise(bounds):
-        context_G = np.full(step.n_gpus // tp, (high - low) * step.batch.context_tokens)
+        share = (high - low) / n_sequences if n_sequences else 1.0 / n_parts
+        sequences_G, context_G = (
+            np.full(n_groups, high - low),
+            np.full(n_groups, (high - low) * step.batch.context_tokens),
+        )
         if contexts_GS is not None:
             context_G = contexts_GS[:, int(low) : int(high)].sum(axis=1)
-        share = (high - low) / n_sequences if n_sequences else 1.0 / n_parts
-        parts.append(_rank_batch(step, high - low, np.repeat(context_G, tp), share))
+        if step.fullest is not None and n_groups > 1:
+            sequences_G = _first_has(step.fullest.sequences * share, sequences_G)
+            context_G = _first_has(step.fullest.context_tokens * share, context_G)
+        parts.append(_rank_batch(step, np.repeat(sequences_G, tp), np.repeat(context_G, tp), share))
     return parts
+
+
+def _first_has(amount: float, mean_G: FloatArray) -> FloatArray:
+    """The same sum, of which the first group has `amount` and the others what is left, alike."""
+    rest = max(0.0, float(mean_G.sum()) - amount) / (len(mean_G) - 1)
+    return np.concatenate([[amount], np.full(len(mean_G) - 1, rest)])
 
 
 def _cuts(n_sequences: float, n_parts: int) -> list[float]:
@@ -86,17 +98,17 @@ def _cuts(n_sequences: float, n_parts: int) -> list[float]:
 
 
 def _rank_batch(
-    step: StepSpec, group_sequences: float, group_context_R: FloatArray, share_of_chunks: float
+    step: StepSpec, group_sequences_R: FloatArray, group_context_R: FloatArray, share_of_chunks: float
 ) -> RankBatch:
-    queries, shape = step.queries_per_sequence, group_context_R.shape
+    queries = step.queries_per_sequence
     chunk = {name: _chunks_by_rank(step, name, share_of_chunks) for name in _CHUNK_AMOUNTS}
-    group_tokens_R = group_sequences * queries + chunk["tokens"]
+    group_tokens_R = group_sequences_R * queries + chunk["tokens"]
     return RankBatch(
         tokens_R=group_tokens_R / step.layout.attention_tp,
         group_tokens_R=group_tokens_R,
-        group_sequences_R=np.full(shape, group_sequences),
+        group_sequences_R=group_sequences_R,
         group_context_R=group_context_R,
-        group_pairs_R=queries * group_context_R + group_sequences * queries * (queries + 1) / 2.0,
+        group_pairs_R=queries * group_context_R + group_sequences_R * queries * (queries + 1) / 2.0,
         chunk_tokens_R=chunk["tokens"],
         chunk_sequences_R=chunk["sequences"],
         chunk_context_R=chunk["context_tokens"],
@@ -110,10 +122,7 @@ def _chunks_by_rank(step: StepSpec, name: str, share: float) -> FloatArray:
     tp, chunks = step.layout.attention_tp, step.chunks
     if chunks is None:
         return np.zeros(step.n_gpus)
-    mean, n_groups = getattr(chunks, name), step.n_gpus // tp
-    amounts = np.full(step.n_gpus, mean)
-    if chunks.busiest is not None and n_groups > 1:
-        most = getattr(chunks.busiest, name)
-        amounts[:tp] = most
-        amounts[tp:] = max(0.0, (mean * n_groups - most) / (n_groups - 1))
-    return amounts * (share * tp)
+    amounts_G = np.full(step.n_gpus // tp, getattr(chunks, name) * tp)
+    if chunks.busiest is not None and len(amounts_G) > 1:
+        amounts_G = _first_has(getattr(chunks.busiest, name) * tp, amounts_G)
+    return np.repeat(amounts_G, tp) * share

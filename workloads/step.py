@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from workloads.batch import Batch, Chunks, Mtp, Phase, Precision, RoutingSpec
+from workloads.batch import Batch, Chunks, FullestGroup, Mtp, Phase, Precision, RoutingSpec
 from workloads.borders import Border
 from workloads.layout import Layout
 from workloads.model import ModelSpec
@@ -19,8 +19,9 @@ class StepSpec:
     feeds every draw (contexts, popularity, choices); `all_to_all`: low-latency kernels (one copy per chosen expert) or
     normal ones (one copy per destination node, then NVLink), or one of `workloads.lowering.expert_exchanges`.
     `kernels`: those of serving engines, fused as theirs, or "torch", the ops of `workloads.layers` one by one, as
-    `longsim measure` times them. `borders`: groups of ranks whose members
-    share links out and in that can be what bounds them. `chunks` of prompts share a decode step."""
+    `longsim measure` times them. `borders`: groups of ranks whose members share links out and in that can bound
+    them. `chunks` of prompts share a decode step; `fullest`: decodes are not spread evenly, the first attention group
+    has those."""
 
     model: ModelSpec
     n_gpus: int
@@ -37,6 +38,7 @@ class StepSpec:
     seed: int = 0
     borders: tuple[Border, ...] = ()
     chunks: Chunks | None = None
+    fullest: FullestGroup | None = None
 
     @property
     def queries_per_sequence(self) -> int:

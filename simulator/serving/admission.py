@@ -1,4 +1,4 @@
-"""Who runs on a replica: admission, the budget of a step, KV blocks, preemption and the prefix cache.
+"""Who runs in an attention group: admission, the budget of a step, KV blocks, preemption and the prefix cache.
 
 Time does not pass here: `replica` says when a step has ended. The rules are those of vLLM's V1 scheduler: decodes
 first, then the prompt that is under way, then waiting requests in order until the first that finds no room; a decode
@@ -25,19 +25,17 @@ class Chunk(NamedTuple):
 
 
 class Admission:
-    """The requests of one replica: those that wait, those at their prompt, those that decode.
+    """The requests of one attention group: those that wait, those at their prompt, those that decode.
 
     `n_decode` sequences decode with `decode_context` cached tokens in all, `growth_per_step` more after each step;
     `step` counts decode steps. `moved_tokens`:
     cached tokens that went to the host or came back since the last step (preemption by swapping).
     """
 
-    def __init__(
-        self, *, ledger: Ledger, knobs: BackendKnobs, n_groups: int, kv_blocks: int, law: Plain | Speculation
-    ) -> None:
+    def __init__(self, *, ledger: Ledger, knobs: BackendKnobs, kv_blocks: int, law: Plain | Speculation) -> None:
         self.waiting = WaitingQueue(knobs.policy, ledger)
         kind = PlannedBlocks if law.queries > 1 else Blocks
-        self.blocks = kind(kv_blocks * n_groups, knobs.block_tokens)
+        self.blocks = kind(kv_blocks, knobs.block_tokens)
         self.n_decode = self.step = self.moved_tokens = 0
         self.decode_context = self.growth_per_step = 0.0
         self._law = law
@@ -45,10 +43,7 @@ class Admission:
         self.may_change = False  # whether the next step may admit someone though nobody ends and nobody arrives
         self._ledger = ledger
         self._knobs = knobs
-        self._group_tokens = kv_blocks * knobs.block_tokens
-        self._budget = knobs.max_batched_tokens * n_groups
-        self._most_new = knobs.max_batched_tokens  # of one prompt: a group's budget
-        self._most_running = knobs.max_num_seqs * n_groups
+        self._room_tokens = kv_blocks * knobs.block_tokens
         self._spare_blocks = int(knobs.watermark * self.blocks.total)
         self._to_come = 0.0  # tokens that the decoding sequences have still to be answered with
         self._running: dict[int, None] = {}  # in the order of admission
@@ -72,6 +67,16 @@ class Admission:
         return len(self._running)
 
     @property
+    def n_prompts(self) -> int:
+        """Requests at their prompt."""
+        return len(self._computed)
+
+    @property
+    def reserves(self) -> bool:
+        """Whether room is kept for tokens to come, so that a request may find room though none ends."""
+        return self._knobs.reserved_output_share > 0.0
+
+    @property
     def longest_decode(self) -> int:
         """Cached tokens of the longest decoding sequence."""
         return self._longest.cached(self._growing, self.step)
@@ -81,8 +86,8 @@ class Admission:
         prompt, output = self._ledger.prompt_tokens[request], self._ledger.output_tokens[request]
         if prompt < 1 or output < 1:
             return f"{prompt} prompt and {output} output tokens: at least one of each is needed"
-        if prompt + output - 1 > self._group_tokens:
-            return f"{prompt} prompt and {output} output tokens exceed the KV room of {self._group_tokens} tokens"
+        if prompt + output - 1 > self._room_tokens:
+            return f"{prompt} prompt and {output} output tokens exceed the KV room of {self._room_tokens} tokens"
         return ""
 
     def last_step(self, request: int) -> int:
@@ -109,11 +114,11 @@ class Admission:
         `admit`: waiting requests may enter.
         """
         mixed = self._knobs.mixed_steps
-        budget = self._budget - (self.n_decode * self._law.queries if mixed else 0)
+        budget = self._knobs.max_batched_tokens - (self.n_decode * self._law.queries if mixed else 0)
         room = self.blocks.free - (self.blocks.taken_at(self.step) if mixed else 0)
         found: list[Chunk] = []
         for request, done in list(self._computed.items()):
-            new = min(self._target(request) - done, budget, self._most_new)
+            new = min(self._target(request) - done, budget)
             need = self.blocks.of(done + new) - self.blocks.of(done)
             if need > room:  # it is the latest to be admitted: preempts itself
                 self._drop_prompt(request)
@@ -129,7 +134,7 @@ class Admission:
 
     def _admitted(self, found: list[Chunk], budget: int, room: int) -> tuple[list[Chunk], list[int]]:
         back: list[int] = []
-        while len(self.waiting) and len(self._running) < self._most_running:
+        while len(self.waiting) and len(self._running) < self._knobs.max_num_seqs:
             request = self.waiting.peek()
             if request in self._swapped:
                 need = self.blocks.of(self._swapped[request] + 1)
@@ -141,7 +146,7 @@ class Admission:
                 continue
             hit = self.hit_tokens(request)
             missing = self._target(request) - hit
-            new = min(missing, budget, self._most_new) if self._knobs.chunked_prefill else missing
+            new = min(missing, budget) if self._knobs.chunked_prefill else missing
             if new < 1 or (new > budget and found):
                 break
             need = self.blocks.of(hit + new) - hit // self._knobs.block_tokens

@@ -72,17 +72,20 @@ class PlannedBlocks(Blocks):
     def __init__(self, total: int, block_tokens: int) -> None:
         super().__init__(total, block_tokens)
         self._taken: dict[int, int] = {}
+        self._n_planned = 0
 
     def join(self, growth: Growth) -> None:
         """Plan the blocks of a sequence that decodes from now on."""
         for step in self._steps(growth):
             self._taken[step] = self._taken.get(step, 0) + 1
+            self._n_planned += 1
 
     def leave(self, growth: Growth, step: int) -> None:
         """Give up the blocks planned from decode step `step` on."""
         for planned in self._steps(growth):
             if planned >= step:
                 self._taken[planned] -= 1
+                self._n_planned -= 1
 
     def _steps(self, growth: Growth) -> list[int]:
         """Decode steps in which the sequence takes a block, as often as it takes one: the i-th token comes in step
@@ -98,6 +101,8 @@ class PlannedBlocks(Blocks):
     def steps_that_fit(self, step: int, n_steps: int) -> int:
         """Return how many of `n_steps` decode steps from `step` on find room for the blocks that they take."""
         room, taken = self.free, self._taken
+        if self._n_planned <= room:
+            return n_steps
         for fitting in range(n_steps):
             room -= taken.get(step + fitting, 0)
             if room < 0:
@@ -107,4 +112,6 @@ class PlannedBlocks(Blocks):
     def grow(self, step: int, n_steps: int) -> None:
         """Take the blocks of `n_steps` decode steps from `step` on."""
         for i in range(step, step + n_steps):
-            self.used += self._taken.pop(i, 0)
+            taken = self._taken.pop(i, 0)
+            self.used += taken
+            self._n_planned -= taken

@@ -2,22 +2,25 @@
 
 A pure decode is a table over sequences and mean context. A step with prompts is the time of its tokens as prompts, over
 tokens and keys per query, plus what its decodes add beside prompts, over sequences, mean context and (coarsely) tokens.
-Of several attention groups the busiest is what counts, with the others' share of its tokens as one more dimension.
+Of several attention groups the fullest is what counts: with prompts, the others' share of its tokens is one more
+dimension; in a decode, what its cached tokens beyond the mean add is a table over their ratio.
 On one stream that sum is exact; where streams overlap it is not, which the measured error includes.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import ceil
 from random import Random
 from statistics import median
 
 from simulator.serving.knots import Between, half_octaves, octaves, token_knots
-from simulator.serving.step_times import DecodeLine, Prefills, StepBatch, StepTimes, busiest_group
+from simulator.serving.step_times import DecodeLine, GroupBatch, StepBatch, StepTimes
 
 _LEAST_CONTEXT = 256  # tokens: below, one straight line
 _LEAST_KEYS = 64
 _LEAST_GROUP_CONTEXT = 1024
+_RATIOS = (4, 5, 6, 8, 12, 16)  # quarters of the mean that the fullest group holds; beyond, doublings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +45,7 @@ class InterpolatedStepTimes:
         self._lines: dict[tuple[int, int], DecodeLine] = {}
         self._prompt_knots: dict[tuple[int, int], tuple[float, float]] = {}
         self._added: dict[tuple[int, int, int], float] = {}
+        self._excess: dict[tuple[int, int, int], float] = {}
         self._sample: list[StepBatch] = []
         self._sample_size = sample
         self._n_asked = 0
@@ -50,42 +54,80 @@ class InterpolatedStepTimes:
     def seconds(self, batch: StepBatch) -> float:
         """Return the interpolated seconds of one step [s]."""
         self._n_asked += 1
+        if self._is_sampled():
+            self._keep(batch)
+        return self._seconds(batch)
+
+    def decode_line(
+        self, n_decode: int, decode_context_tokens: int, longest_decode_tokens: int = 0,
+        fullest: GroupBatch | None = None,
+    ) -> DecodeLine:  # fmt: skip
+        """Return the line on which a decode step of that batch size and context lies, however long the longest.
+
+        What a fullest group adds is taken as it is now: the groups grow alike along the line."""
+        del longest_decode_tokens
+        self._n_asked += 1
+        if self._is_sampled():
+            self._keep(StepBatch(n_decode=n_decode, decode_context_tokens=decode_context_tokens, fullest=fullest))
+        line = self._line(n_decode, decode_context_tokens)
+        if fullest is None:
+            return line
+        return replace(line, at_s=line.at_s + self._excess_s(n_decode, decode_context_tokens, fullest))
+
+    def _is_sampled(self) -> bool:
+        """Whether this step is one of those to judge by: each that was asked for is as likely as any other."""
+        return len(self._sample) < self._sample_size or self._random.random() * self._n_asked < self._sample_size
+
+    def _keep(self, batch: StepBatch) -> None:
         if len(self._sample) < self._sample_size:
             self._sample.append(batch)
-        elif self._random.random() * self._n_asked < self._sample_size:
+        else:
             self._sample[self._random.randrange(self._sample_size)] = batch
-        return self._seconds(batch)
 
     def _seconds(self, batch: StepBatch) -> float:
         n, context = batch.n_decode, batch.decode_context_tokens
         if not batch.prefills:
             line = self._line(n, context)
-            return line.at_s + line.s_per_token * (context - line.from_tokens)
-        prompts_s, most = self._as_prompts_s(n, batch.prefills)
+            even_s = line.at_s + line.s_per_token * (context - line.from_tokens)
+            return even_s + (self._excess_s(n, context, batch.fullest) if batch.fullest else 0.0)
+        prompts_s, most = self._as_prompts_s(batch)
         return prompts_s + self._added_s(n, context, most) if n else prompts_s
 
-    def _as_prompts_s(self, n: int, prefills: Prefills) -> tuple[float, int]:
-        """Seconds of a step whose decodes are counted as tokens of prompts, and new tokens of the busiest group."""
-        everyone, groups = StepBatch(n_decode=0, decode_context_tokens=0, prefills=prefills), self._n_groups
-        tokens, decoding = everyone.prefill_tokens, n * self._queries
+    def _as_prompts_s(self, batch: StepBatch) -> tuple[float, int]:
+        """Seconds of a step whose decodes are counted as tokens of prompts, and new tokens of the fullest group."""
+        groups, queries, fullest = self._n_groups, self._queries, batch.fullest
+        tokens = batch.prefill_tokens + batch.n_decode * queries
         if groups == 1:
-            return self._prompts_s(decoding + tokens, everyone.prefill_pairs), tokens
-        busiest = replace(everyone, prefills=busiest_group(prefills, groups))
-        most, each = busiest.prefill_tokens, decoding / groups
-        rest = (tokens - most) / (groups - 1)
-        return self._busiest_s(most + each, busiest.prefill_pairs, (rest + each) / (most + each)), most
+            return self._prompts_s(tokens, batch.prefill_pairs), batch.prefill_tokens
+        if fullest is None:
+            return self._busiest_s(tokens / groups, batch.prefill_pairs / groups, 1.0), batch.prefill_tokens // groups
+        most = fullest.prefill_tokens + fullest.n_decode * queries
+        pairs = sum(new * context + new * (new + 1) / 2.0 for new, context in fullest.prefills)
+        return self._busiest_s(most, pairs, (tokens - most) / (groups - 1) / most), fullest.prefill_tokens
 
-    def decode_line(self, n_decode: int, decode_context_tokens: int, longest_decode_tokens: int = 0) -> DecodeLine:
-        """Return the line on which a decode step of that batch size and context lies, however long the longest."""
-        del longest_decode_tokens
-        self._n_asked += 1
-        if self._random.random() * self._n_asked < self._sample_size:
-            batch = StepBatch(n_decode=n_decode, decode_context_tokens=decode_context_tokens)
-            if len(self._sample) < self._sample_size:
-                self._sample.append(batch)
-            else:
-                self._sample[self._random.randrange(self._sample_size)] = batch
-        return self._line(n_decode, decode_context_tokens)
+    def _excess_s(self, n: int, context: int, fullest: GroupBatch) -> float:
+        """Seconds that the fullest group's cached tokens beyond the mean add to a step of decodes."""
+        quarters = 4.0 * fullest.context_tokens * self._n_groups / max(context, 1)
+        if quarters <= _RATIOS[0]:
+            return 0.0
+        ratio, size, mean = _ratio_knots(quarters), octaves(n), octaves(context / n, least=_LEAST_CONTEXT)
+
+        def of(knot: int) -> float:
+            return _between(mean, lambda c: _between(ratio, lambda r: self._excess_knot(knot, c, r)))
+
+        return _between(size, of)
+
+    def _excess_knot(self, n: int, mean_context: int, quarters: int) -> float:
+        if quarters == _RATIOS[0] or not mean_context:
+            return 0.0
+        known = self._excess.get((n, mean_context, quarters))
+        if known is None:
+            context = n * mean_context
+            fullest = GroupBatch(ceil(n / self._n_groups), min(context, quarters * context // (4 * self._n_groups)), ())
+            even = StepBatch(n_decode=n, decode_context_tokens=context)
+            known = self._exact.seconds(replace(even, fullest=fullest)) - self._exact.seconds(even)
+            self._excess[n, mean_context, quarters] = known
+        return known
 
     def _line(self, n: int, context: int) -> DecodeLine:
         cell = int(context / n / _LEAST_CONTEXT).bit_length()  # octaves of the mean context
@@ -151,9 +193,10 @@ class InterpolatedStepTimes:
 
     def _busiest_knot(self, tokens: int, context: int, eighths: int) -> float:
         others = ((tokens * eighths // 8, 0),) * (self._n_groups - 1) if tokens * eighths >= 8 else ()
-        return self._exact.seconds(
-            StepBatch(n_decode=0, decode_context_tokens=0, prefills=((tokens, context), *others))
-        )
+        own = ((tokens, context),)
+        return self._exact.seconds(StepBatch(
+            n_decode=0, decode_context_tokens=0, prefills=(*own, *others), fullest=GroupBatch(0, 0, own)
+        ))  # fmt: skip
 
     def _added_s(self, n: int, context: int, most: int) -> float:
         """Seconds that decodes add to a step with prompts, beyond those of their tokens as prompts."""
@@ -172,7 +215,7 @@ class InterpolatedStepTimes:
         if added is None:
             prefills = ((most, 0),) * self._n_groups
             batch = StepBatch(n_decode=n, decode_context_tokens=n * mean_context, prefills=prefills)
-            added = self._added[key] = self._exact.seconds(batch) - self._as_prompts_s(n, prefills)[0]
+            added = self._added[key] = self._exact.seconds(batch) - self._as_prompts_s(batch)[0]
         return added
 
     def error(self) -> InterpolationError:
@@ -188,6 +231,14 @@ def _share_knots(share: float) -> Between:
     eighths = min(8.0 * share, 8.0)
     low, high = next(pair for pair in ((0, 1), (1, 3), (3, 8)) if eighths <= pair[1])
     return Between(low, high, (eighths - low) / (high - low))
+
+
+def _ratio_knots(quarters: float) -> Between:
+    """Return the knots around a ratio in quarters."""
+    if quarters > _RATIOS[-1]:
+        return octaves(quarters, least=_RATIOS[-1])
+    low, high = next(pair for pair in pairwise(_RATIOS) if quarters <= pair[1])
+    return Between(low, high, (quarters - low) / (high - low))
 
 
 def _between(place: Between, at: Callable[[int], float]) -> float:

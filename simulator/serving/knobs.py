@@ -10,6 +10,7 @@ from pydantic import ConfigDict, TypeAdapter
 
 from hw_profiles.faults import Fault, InputFaults, unknown_word
 from hw_profiles.shape import validate_shape
+from simulator.serving.router import RouterName
 
 _SHIPPED = Path(__file__).parent / "presets"
 
@@ -26,8 +27,9 @@ class BackendKnobs:
     admission leaves free. `reserved_output_share`: share of the tokens still to come of running sequences for which
     admission keeps room. `preemption`: "recompute" the cache of a preempted sequence, or "swap" it to the host and back
     at `swap_bytes_per_s` (per GPU). `prefix_caching`: blocks of earlier prompts are used again. `policy`: which waiting
-    request goes first. `scheduler_overhead_s`: host time per step, hidden behind the step before where
-    `async_scheduling`; `sampling_overhead_s` per step and `sequence_overhead_s` per running sequence are never hidden.
+    request goes first; `group_router`: how a replica's attention groups share its requests. `scheduler_overhead_s`:
+    host time per step, hidden behind the step before where `async_scheduling`; `sampling_overhead_s` per step and
+    `sequence_overhead_s` per running sequence are never hidden.
     """
 
     name: str = "vllm"
@@ -45,6 +47,7 @@ class BackendKnobs:
     swap_bytes_per_s: float = 25e9
     prefix_caching: bool = True
     policy: Literal["fcfs", "lcfs", "shortest_prompt"] = "fcfs"
+    group_router: RouterName = "fewest_waiting"
     scheduler_overhead_s: float = 0.0
     sampling_overhead_s: float = 0.0
     sequence_overhead_s: float = 0.0

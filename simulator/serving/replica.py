@@ -1,21 +1,27 @@
-"""One replica: its scheduler and its KV cache, from step to step.
+"""One replica: attention groups that step together, each with its own scheduler and KV cache.
 
-A step takes decodes, chunks of prompts, or both. Between two events (an arrival, an end, a block too many) steps of
-decodes only grow evenly, so a run of them is taken at once: no work per request and step, none per step either.
+A step takes decodes, chunks of prompts, or both, of every group, and waits for the fullest. Between two events (an
+arrival, an end, a block too many) steps of decodes only grow evenly, so a run of them is taken at once: no work per
+request and step, none per step either, and only the groups to which something happens are looked at.
 """
 
+from collections.abc import Sequence
 from heapq import heappop, heappush
-from math import ceil, isnan, sqrt
+from math import isnan
 
-from simulator.serving.admission import Admission, Chunk
+from simulator.serving.admission import Chunk
 from simulator.serving.gaps import StepLog
+from simulator.serving.group import FOREVER, Group, prefills_of
+from simulator.serving.group_loads import group_loads
 from simulator.serving.growth import Plain, Speculation
 from simulator.serving.knobs import BackendKnobs
 from simulator.serving.ledger import DONE, REJECTED, Ledger
+from simulator.serving.router import make_route
+from simulator.serving.run_length import steps_before
 from simulator.serving.samples import Sample, Sampler
-from simulator.serving.step_times import DecodeLines, StepBatch
+from simulator.serving.step_times import DecodeLines, GroupBatch, StepBatch
 
-_FOREVER = 1 << 60
+Planned = Sequence[tuple[Group, list[Chunk]]]
 
 
 class Replica:
@@ -25,45 +31,52 @@ class Replica:
         self, *, ledger: Ledger, knobs: BackendKnobs, step_times: DecodeLines, n_groups: int, kv_blocks: int,
         law: Plain | Speculation, swap_s_per_token: float = 0.0,
     ) -> None:  # fmt: skip
-        """`kv_blocks`: of one attention group; `n_groups` groups share the requests evenly. `law`: how they grow."""
+        """`kv_blocks`: of each of the `n_groups` attention groups. `law`: how requests grow."""
         self.now_s = 0.0
         self.busy_s = 0.0
         self.n_steps = self.n_done = 0
         self.stops_at_ends = False
         self.step_log = StepLog()
         self.sampler = Sampler()
+        self.groups = [
+            Group(index, ledger=ledger, knobs=knobs, kv_blocks=kv_blocks, law=law) for index in range(n_groups)
+        ]
         self._ledger = ledger
         self._knobs = knobs
         self._times = step_times
+        self._queries = law.queries
         self._swap_s_per_token = swap_s_per_token
-        self._admission = Admission(ledger=ledger, knobs=knobs, n_groups=n_groups, kv_blocks=kv_blocks, law=law)
         self._overhead_s = knobs.sampling_overhead_s + (0.0 if knobs.async_scheduling else knobs.scheduler_overhead_s)
         self._floor_s = knobs.scheduler_overhead_s if knobs.async_scheduling else 0.0
-        self._ends: dict[int, list[int]] = {}
-        self._next_ends: list[int] = []
+        self._group_of = make_route(knobs.group_router, self.groups, ledger.prompt_tokens)
+        self._loads = group_loads(n_groups)
+        self._decode_steps = self._n_open = 0
+        self._step_alone = False  # whether the next step is unlike those after it
+        self._awake: set[int] = set()
+        self._stalled: set[int] = set()
+        self._due: list[tuple[int, int]] = []
         self._ended: list[int] = []
         self._last_tokens, self._last_s = 0, 0.0
-        self._stalled: list[tuple[float, int]] = []  # (time of the last token, sequences): decodes behind prompts
 
     @property
     def n_waiting(self) -> int:
         """Requests that wait."""
-        return len(self._admission.waiting)
+        return sum(group.n_waiting for group in self.groups)
 
     @property
     def n_running(self) -> int:
         """Requests that hold KV blocks."""
-        return self._admission.n_running
+        return sum(group.n_running for group in self.groups)
 
     @property
     def used_blocks(self) -> int:
         """KV blocks of running requests, all attention groups together."""
-        return self._admission.blocks.used
+        return sum(group.used_blocks for group in self.groups)
 
     @property
     def is_busy(self) -> bool:
         """Whether a request runs or waits."""
-        return bool(self.n_running or self.n_waiting)
+        return self._n_open > 0
 
     def take_ended(self) -> list[int]:
         """Return the requests that have ended since the last call, where `stops_at_ends`."""
@@ -72,35 +85,32 @@ class Replica:
 
     def cache_prefixes(self, hash_tokens: int) -> None:
         """Keep prompts by hashes of `hash_tokens` tokens each from now on."""
-        self._admission.cache_prefixes(hash_tokens)
+        for group in self.groups:
+            group.admission.cache_prefixes(hash_tokens)
 
     def known_tokens(self, request: int) -> int:
-        """Return the leading tokens of the prompt that the prefix cache holds."""
-        return self._admission.hit_tokens(request)
+        """Return the leading tokens of the prompt that the prefix cache of a group holds."""
+        return max(group.known_tokens(request) for group in self.groups)
 
     def submit(self, request: int) -> None:
         """Queue a request that arrives now or later than every step so far has started, or reject it with a reason."""
-        if reason := self._admission.why_never(request):
+        if reason := self.groups[0].admission.why_never(request):
             self._ledger.state[request] = REJECTED
             self._ledger.reasons[request] = reason
             return
-        if not self.n_running and not self.n_waiting:
+        if not self._n_open:
             self.now_s = max(self.now_s, self._ledger.arrival_s[request])
-        self._admission.waiting.push(request)
+        self._n_open += 1
+        group = self.groups[self._group_of(request)]
+        group.admission.waiting.push(request)
+        self._awake.add(group.index)
 
     def advance(self, until_s: float) -> None:
         """Run every step that starts before `until_s`, or up to the end of a request where `stops_at_ends`."""
-        admission, mixed = self._admission, self._knobs.mixed_steps
-        while self.now_s < until_s and (admission.n_running or self.n_waiting):
-            admission.may_change = False
-            if mixed:
-                self._make_room()
-            chunks, back = admission.chunks(admit=not admission.may_change)
-            for request in back:
-                self._until_the_end(request)
-                self._stalled.append((admission.preempted_s.pop(request), 1))
-            if chunks:
-                self._step_with_prompts(chunks)
+        while self.now_s < until_s and self._n_open:
+            planned = self._plan()
+            if planned:
+                self._step_with_prompts(planned)
             else:
                 self._run_of_decodes(until_s)
             if self.now_s >= self.sampler.next_s:
@@ -108,133 +118,178 @@ class Replica:
             if self.stops_at_ends and self._ended:
                 return
 
-    def _make_room(self) -> None:
-        for request, last_step in self._admission.make_room(self.now_s):
-            self._forget(request, last_step)
-
     def close(self) -> None:
         """Take the last sample."""
         self._sample()
 
+    def _plan(self) -> Planned:
+        """Look at the groups that are awake: who enters, who must go, and the chunks of prompts in the next step."""
+        found: list[tuple[Group, list[Chunk]]] = []
+        self._step_alone = False
+        for index in sorted(self._awake) if len(self._awake) > 1 else tuple(self._awake):
+            group = self.groups[index]
+            group.follow(self._decode_steps)
+            chunks = group.plan(self.now_s)
+            if chunks:
+                found.append((group, chunks))
+            self._step_alone |= group.admission.may_change or group.admission.moved_tokens > 0
+            self._settle(group)
+        return found
+
+    def _settle(self, group: Group) -> None:
+        """Take a group as it stands now."""
+        before = group.due
+        group.settle()
+        self._loads.put(group)
+        if group.due != before and group.due < FOREVER:
+            heappush(self._due, (group.due, group.index))
+        (self._awake.discard if group.asleep else self._awake.add)(group.index)
+        (self._stalled.add if group.stalled else self._stalled.discard)(group.index)
+
+    def _next_due(self) -> int:
+        heap, groups = self._due, self.groups
+        while heap and groups[heap[0][1]].due != heap[0][0]:
+            heappop(heap)
+        return heap[0][0] if heap else FOREVER
+
+    def _take_due(self) -> list[int]:
+        """Take the groups that are due by now."""
+        due: list[int] = []
+        while self._next_due() <= self._decode_steps:
+            due.append(heappop(self._due)[1])
+        return due
+
     def _sample(self) -> None:
-        blocks = self._admission.blocks
+        for group in self.groups:
+            group.follow(self._decode_steps)
+        total = sum(group.admission.blocks.total for group in self.groups)
         self.sampler.add(Sample(
-            time_s=self.now_s, running=self.n_running, waiting=self.n_waiting, kv_used_share=blocks.used / blocks.total,
+            time_s=self.now_s, running=self.n_running, waiting=self.n_waiting, kv_used_share=self.used_blocks / total,
             step_tokens=self._last_tokens, step_s=self._last_s, busy_s=self.busy_s,
         ))  # fmt: skip
 
-    def _step_with_prompts(self, chunks: list[Chunk]) -> None:
-        """One step with prompts in it; decodes take part where steps are mixed, else they wait."""
-        admission, ledger, start_s = self._admission, self._ledger, self.now_s
-        decoding = admission.n_decode if self._knobs.mixed_steps else 0
+    def _step_with_prompts(self, planned: Planned) -> None:
+        """One step with prompts in it; the decodes of their groups take part where steps are mixed, else they wait."""
+        start_s, mixed, loads = self.now_s, self._knobs.mixed_steps, self._loads
+        sitting = () if mixed else tuple(group for group, _ in planned)
+        n = loads.n - sum(group.admission.n_decode for group in sitting)
+        context = loads.context - sum(group.admission.decode_context for group in sitting)
+        fullest, longest = self._fullest_with_prompts(planned, decodes=mixed)
         batch = StepBatch(
-            n_decode=decoding,
-            decode_context_tokens=round(admission.decode_context) if decoding else 0,
-            prefills=tuple((new, context) for _, new, context in chunks),
-            longest_decode_tokens=admission.longest_decode if decoding else 0,
-        )
-        step_s = self._times.seconds(batch) + self._overhead_s + admission.n_running * self._knobs.sequence_overhead_s
+            n_decode=n, decode_context_tokens=round(context) if n else 0,
+            prefills=tuple(prefill for _, chunks in planned for prefill in prefills_of(chunks)),
+            longest_decode_tokens=longest if n else 0, fullest=fullest,
+        )  # fmt: skip
+        step_s = self._times.seconds(batch) + self._overhead_s + self._sequences_s()
         step_s = max(step_s, self._floor_s) + self._swapping_s()
-        if decoding:
-            self._unstall(start_s, step_s)
-        elif admission.n_decode and not self._stalled:
-            self._stalled = [(start_s, admission.n_decode)]
-        self._note(start_s, n_steps=1, step_s=step_s, n_decode=decoding, prefill_tokens=batch.prefill_tokens)
-        if decoding:
+        self._unstall(start_s, step_s, sitting)
+        for group in sitting:
+            if group.admission.n_decode and not group.stalled:
+                group.stalled = [(start_s, group.admission.n_decode)]
+        self._note(start_s, n_steps=1, step_s=step_s, n_decode=n, prefill_tokens=batch.prefill_tokens)
+        if n:
+            for group in sitting:
+                group.sit_out()
             self._decoded(1)
+        for group, chunks in planned:
+            self._computed(group, chunks, start_s)
+
+    def _fullest_with_prompts(self, planned: Planned, *, decodes: bool) -> tuple[GroupBatch | None, int]:
+        """The part of the group with most new tokens, and the cached tokens of its longest decode."""
+        if len(self.groups) == 1:
+            return None, self.groups[0].admission.longest_decode if decodes else 0
+        parts = [(group.batch(chunks, decodes=decodes), group) for group, chunks in planned]
+        most, group = max(parts, key=lambda part: part[0].prefill_tokens + part[0].n_decode * self._queries)
+        return most, group.admission.longest_decode if decodes else 0
+
+    def _computed(self, group: Group, chunks: Sequence[Chunk], start_s: float) -> None:
+        """The chunks of a group in the step from `start_s` [s] on are computed."""
+        ledger = self._ledger
+        group.follow(self._decode_steps)
         for chunk in chunks:
             if isnan(ledger.admitted_s[chunk.request]):
                 ledger.admitted_s[chunk.request] = start_s
-            if admission.computed(chunk):
-                self._first_token(chunk.request)
+            if group.admission.computed(chunk):
+                self._first_token(group, chunk.request)
+        self._settle(group)
+        self._awake.add(group.index)  # the next step's budget is whole again
+
+    def _sequences_s(self) -> float:
+        each_s = self._knobs.sequence_overhead_s
+        return each_s * self.n_running if each_s else 0.0  # n_running visits every group
 
     def _swapping_s(self) -> float:
-        """Seconds to move the caches of preempted requests, since the last step."""
-        moved, self._admission.moved_tokens = self._admission.moved_tokens, 0
-        return moved * self._swap_s_per_token
+        """Seconds to move the caches of preempted requests since the last step: groups do so side by side."""
+        if self._knobs.preemption != "swap":
+            return 0.0
+        most = max(group.admission.moved_tokens for group in self.groups)
+        for group in self.groups:
+            group.admission.moved_tokens = 0
+        return most * self._swap_s_per_token
 
-    def _first_token(self, request: int) -> None:
+    def _first_token(self, group: Group, request: int) -> None:
         """A prompt, or a preempted request's tokens, are computed: one more token is out."""
-        ledger = self._ledger
+        ledger, admission = self._ledger, group.admission
         if ledger.emitted[request] == 0:
             ledger.first_token_s[request] = self.now_s
         else:
-            self.step_log.odd_gap(self.now_s - self._admission.preempted_s.pop(request), 1)
+            self.step_log.odd_gap(self.now_s - admission.preempted_s.pop(request), 1)
         ledger.emitted[request] += 1
         if ledger.emitted[request] >= ledger.output_tokens[request]:
-            self._admission.finish_prompt(request)
+            admission.finish_prompt(request)
             self._done(request)
             return
-        self._admission.join_decodes(request)
-        self._until_the_end(request)
-        if self._stalled:
-            self._stalled.append((self.now_s, 1))
-
-    def _until_the_end(self, request: int) -> None:
-        last = self._admission.last_step(request)
-        bucket = self._ends.get(last)
-        if bucket is None:
-            self._ends[last] = [request]
-            heappush(self._next_ends, last)
-        else:
-            bucket.append(request)
+        admission.join_decodes(request)
+        group.plan_end(request)
+        if group.stalled:
+            group.stalled.append((self.now_s, 1))
 
     def _done(self, request: int) -> None:
-        self._ledger.end_s[request] = self.now_s
-        self._ledger.state[request] = DONE
+        ledger = self._ledger
+        ledger.emitted[request] = ledger.output_tokens[request]
+        ledger.end_s[request] = self.now_s
+        ledger.state[request] = DONE
         self.n_done += 1
+        self._n_open -= 1
         if self.stops_at_ends:
             self._ended.append(request)
 
     def _run_of_decodes(self, until_s: float) -> None:
-        """Steps of decodes only, up to the next event: an end, `until_s`, a lack of blocks, the line's border."""
-        admission, blocks = self._admission, self._admission.blocks
-        if not self._knobs.mixed_steps:
-            self._make_room()
-        n, step, start_s = admission.n_decode, admission.step, self.now_s
-        context, grows = admission.decode_context, admission.growth_per_step
+        """Steps of decodes only, up to the next event: a group that is due, `until_s`, the line's border."""
+        loads, start_s = self._loads, self.now_s
+        n, context, grows = loads.n, loads.context, loads.growth
         if not n:
             return
-        line = self._times.decode_line(n, round(context), admission.longest_decode)
+        fullest, longest = self._fullest_of_decodes()
+        line = self._times.decode_line(n, round(context), longest, fullest)
         at_s = line.at_s + line.s_per_token * (context - line.from_tokens)
-        first_s, growth_s = at_s + self._overhead_s + n * self._knobs.sequence_overhead_s, line.s_per_token * grows
-        most = self._next_end() - step
+        first_s, growth_s = at_s + self._overhead_s + self._sequences_s(), line.s_per_token * grows
+        most = self._next_due() - self._decode_steps
         if line.until_tokens < context + (most - 1) * grows:
             most = max(1, int((line.until_tokens - context) // grows) + 1)
         if first_s < self._floor_s:
             first_s, most = self._floor_s, 1
-        if self._stalled or admission.may_change or admission.moved_tokens:
+        if self._stalled or self._step_alone:
             first_s, most = first_s + self._swapping_s(), 1
-        most = _steps_before(until_s - start_s, first_s, growth_s, most)
-        most = blocks.steps_that_fit(step, most)
+        most = steps_before(until_s - start_s, first_s, growth_s, most)
         self._unstall(start_s, first_s)
         self._note(start_s, n_steps=most, step_s=first_s, growth_s=growth_s, n_decode=n)
         self._decoded(most)
 
-    def _next_end(self) -> int:
-        ends, heap = self._ends, self._next_ends
-        while heap and heap[0] not in ends:
-            heappop(heap)
-        return heap[0] if heap else _FOREVER
+    def _fullest_of_decodes(self) -> tuple[GroupBatch | None, int]:
+        """The part of the group with most cached tokens, and those of its longest decode."""
+        index = self._loads.fullest()
+        group = self.groups[index or 0]
+        group.follow(self._decode_steps)
+        return None if index is None else group.batch([], decodes=True), group.admission.longest_decode
 
-    def _forget(self, request: int, last: int) -> None:
-        """A decode was preempted: its end is no longer planned, its next gap is longer."""
-        bucket = self._ends[last]
-        bucket.remove(request)
-        if not bucket:
-            del self._ends[last]
-        while self._stalled:  # the latest to be admitted is among the latest to wait
-            since_s, n = self._stalled.pop()
-            if n > 1:
-                self._stalled.append((since_s, n - 1))
-            break
-
-    def _unstall(self, start_s: float, step_s: float) -> None:
-        for since_s, n in self._stalled:
-            if since_s < start_s:
+    def _unstall(self, start_s: float, step_s: float, sitting: Sequence[Group] = ()) -> None:
+        """Decodes that waited take part in the step from `start_s` on, but for those of groups that sit it out."""
+        for index in [i for i in sorted(self._stalled) if self.groups[i] not in sitting]:
+            for since_s, n in self.groups[index].take_stalled(start_s):
                 self.step_log.odd_gap(start_s - since_s + step_s, n)
                 self.step_log.odd_gap(step_s, -n)
-        self._stalled = []
+            self._stalled.discard(index)
 
     def _note(
         self, start_s: float, *, n_steps: int, step_s: float, n_decode: int, growth_s: float = 0.0,
@@ -248,31 +303,12 @@ class Replica:
         self.step_log.run((start_s, n_steps, step_s, growth_s, n_decode, prefill_tokens))
 
     def _decoded(self, n_steps: int) -> None:
-        admission = self._admission
-        admission.grow(n_steps)
-        ended = self._ends.pop(admission.step, None)
-        if ended is not None:
-            for request in ended:
-                admission.finish_decode(request)
-                self._ledger.emitted[request] = self._ledger.output_tokens[request]
+        """Every group has decoded so many steps more: what is due happens."""
+        self._decode_steps += n_steps
+        self._loads.grow(n_steps)
+        for index in self._take_due():
+            group = self.groups[index]
+            for request in group.follow(self._decode_steps):
                 self._done(request)
-
-
-def _steps_before(room_s: float, first_s: float, growth_s: float, most: int) -> int:
-    """Return the fewest steps, `most` or fewer, that take `room_s` or more: step i lasts first + i · growth [s]."""
-    if first_s <= 0.0 and growth_s <= 0.0:
-        return most
-
-    def took_s(n: int) -> float:
-        return n * first_s + growth_s * (n * (n - 1) / 2)
-
-    if took_s(most) < room_s:
-        return most
-    half = first_s - growth_s / 2  # n² · growth / 2 + n · half = room
-    n = ceil(room_s / first_s if growth_s <= 0.0 else 2 * room_s / (half + sqrt(half * half + 2 * growth_s * room_s)))
-    n = min(max(n, 1), most)
-    while n > 1 and took_s(n - 1) >= room_s:  # the root is rounded; the sum decides
-        n -= 1
-    while n < most and took_s(n) < room_s:
-        n += 1
-    return n
+            self._settle(group)
+            self._awake.add(index)

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from simulator.evaluate import run_step
 from simulator.scenario_schema import Scenario
-from simulator.serving.step_times import Prefills, StepBatch, busiest_group
-from workloads.batch import Chunks
+from simulator.serving.step_times import Prefills, StepBatch
+from workloads.batch import Chunks, FullestGroup
 from workloads.step import Part
 
 _NO_DRAFTS: tuple[Part, ...] = ("layers", "lm_head", "sampling")
@@ -25,9 +25,8 @@ def _chunks(prefills: Prefills, n_gpus: int) -> Chunks:
 class SimulatedStepTimes:
     """Seconds of the steps of one replica: the model, machine, layout and precisions of a scenario, whatever its batch.
 
-    Decodes are spread evenly over the attention groups; a prompt is one group's, and the step waits for the group with
-    most prompt tokens (the others are taken as alike). Prompts, or chunks of them, are one step with the
-    decodes beside them; there, "auto" takes the normal all-to-all, as in a prefill.
+    The fullest attention group has its own decodes and prompts; the others share what is left alike. Prompts, or chunks
+    of them, are one step with the decodes beside them; there, "auto" takes the normal all-to-all, as in a prefill.
     """
 
     def __init__(self, scenario: Scenario) -> None:
@@ -51,12 +50,19 @@ class SimulatedStepTimes:
 
     def _simulated(self, batch: StepBatch) -> float:
         scenario = self._with_prompts if batch.prefills else self._decode
-        n_gpus, n = scenario.n_gpus, batch.n_decode
-        tp = scenario.layout.attention_tp
-        busiest = busiest_group(batch.prefills, n_gpus // tp)
-        chunks = replace(_chunks(batch.prefills, n_gpus), busiest=_chunks(busiest, tp))
-        context = batch.decode_context_tokens / n if n else 0.0
-        per_gpu = replace(scenario.batch, sequences_per_gpu=n / n_gpus, context_tokens=context, prompt_tokens=0)
-        parts = scenario.run.parts if n else tuple(part for part in scenario.run.parts if part in _NO_DRAFTS)
-        step = replace(scenario.step, batch=per_gpu, chunks=chunks if batch.prefills else None, parts=parts)
+        n_gpus, n, tp = scenario.n_gpus, batch.n_decode, scenario.layout.attention_tp
+        chunks, fullest = _chunks(batch.prefills, n_gpus), batch.fullest
+        if fullest is not None and fullest.prefills:
+            chunks = replace(chunks, busiest=_chunks(fullest.prefills, tp))
+        per_gpu = replace(
+            scenario.batch, sequences_per_gpu=n / n_gpus, prompt_tokens=0,
+            context_tokens=batch.decode_context_tokens / n if n else 0.0,
+        )  # fmt: skip
+        step = replace(
+            scenario.step, batch=per_gpu, chunks=chunks if batch.prefills else None,
+            parts=scenario.run.parts if n else tuple(part for part in scenario.run.parts if part in _NO_DRAFTS),
+            fullest=None if fullest is None else FullestGroup(
+                sequences=fullest.n_decode, context_tokens=fullest.context_tokens
+            ),
+        )  # fmt: skip
         return float(run_step(scenario, step).times.end_OC.max())

@@ -1,34 +1,38 @@
 """What one step of a replica computes, and who knows how long that takes."""
 
 from dataclasses import dataclass
-from heapq import heapreplace
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 Prefills = tuple[tuple[int, int], ...]
 
 
-def busiest_group(prefills: Prefills, n_groups: int) -> Prefills:
-    """Return the prompts of the group with most new tokens, when the longest prompt goes first, each to the group with
-    the fewest tokens so far."""
-    if len(prefills) <= n_groups:
-        return (max(prefills),) if prefills else ()
-    groups: list[tuple[int, int, Prefills]] = [(0, group, ()) for group in range(n_groups)]
-    for prefill in sorted(prefills, reverse=True):
-        tokens, group, own = groups[0]
-        heapreplace(groups, (tokens + prefill[0], group, (*own, prefill)))
-    return max(groups)[2]
+class GroupBatch(NamedTuple):
+    """One attention group's part of a step: `n_decode` sequences at decode with `context_tokens` in its KV cache in
+    all, and (new tokens, tokens already cached) of its prompts or chunks."""
+
+    n_decode: int
+    context_tokens: int
+    prefills: Prefills
+
+    @property
+    def prefill_tokens(self) -> int:
+        """New prompt tokens."""
+        return sum(new for new, _ in self.prefills)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepBatch:
     """One step of a whole replica. `n_decode` sequences are at decode, with `decode_context_tokens` tokens in the KV
     cache in all when the step starts, `longest_decode_tokens` of the longest (0: not known); `prefills`: of each prompt
-    or chunk (new tokens, tokens of it already cached)."""
+    or chunk (new tokens, tokens of it already cached). `fullest`: the part of the attention group for which the others
+    wait, with most new tokens in a step with prompts, most cached ones in a step of decodes; None: the groups are
+    alike."""
 
     n_decode: int
     decode_context_tokens: int
     prefills: Prefills = ()
     longest_decode_tokens: int = 0
+    fullest: GroupBatch | None = None
 
     @property
     def prefill_tokens(self) -> int:
@@ -71,5 +75,8 @@ class DecodeLines(Protocol):
     def seconds(self, batch: StepBatch) -> float:
         """Return the seconds of one step [s]."""
 
-    def decode_line(self, n_decode: int, decode_context_tokens: int, longest_decode_tokens: int = 0) -> DecodeLine:
+    def decode_line(
+        self, n_decode: int, decode_context_tokens: int, longest_decode_tokens: int = 0,
+        fullest: GroupBatch | None = None,
+    ) -> DecodeLine:  # fmt: skip
         """Return the line on which a decode step of that batch size and context lies."""

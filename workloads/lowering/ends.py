@@ -5,6 +5,8 @@ C rank classes.
 
 from dataclasses import replace
 
+import numpy as np
+
 from workloads.lowering.attention import attention_block
 from workloads.lowering.ffn import dense_ffn, shared_experts
 from workloads.lowering.kernels import add_norm, elementwise, gemm
@@ -66,7 +68,7 @@ def draft_heads(view: View) -> list[Work]:
 def _one_token_each(view: View) -> View:
     batch = view.batch
     step = replace(view.step, mtp=replace(view.step.mtp, n_draft=0), chunks=None)
-    kept_C = batch.group_sequences_R / batch.group_tokens_R
+    kept_C = batch.group_sequences_R / np.maximum(batch.group_tokens_R, 1e-9)  # a group may have nothing to do
     alike_C = view.classes.n_alike_C
     kept = float((batch.group_sequences_R * alike_C).sum() / (batch.group_tokens_R * alike_C).sum())
     one = replace(

@@ -12,7 +12,7 @@ from simulator.scenario import build_scenario, load_scenario
 from simulator.serving.interpolated_steps import InterpolatedStepTimes
 from simulator.serving.knots import token_knots
 from simulator.serving.simulated_steps import SimulatedStepTimes
-from simulator.serving.step_times import StepBatch, busiest_group
+from simulator.serving.step_times import GroupBatch, StepBatch
 
 # Llama-3.1-8B's config.json, of two layers
 LLAMA = {
@@ -91,15 +91,9 @@ def test_interpolated_steps_are_one_per_cent_off_in_the_median_and_three_at_wors
 def test_a_prompt_keeps_its_group_busy_however_many_others_are_idle(scenario):
     """As many tokens in one prompt and in 128: the attention of its group alone takes far longer."""
     times = SimulatedStepTimes(scenario)
-    lone, spread = times.seconds(batch(0, 0, (4096, 0))), times.seconds(batch(0, 0, *[(32, 0)] * 128))
+    alone = replace(batch(0, 0, (4096, 0)), fullest=GroupBatch(0, 0, ((4096, 0),)))
+    lone, spread = times.seconds(alone), times.seconds(batch(0, 0, *[(32, 0)] * 128))
     assert lone > 5 * spread
-
-
-def test_the_busiest_group_is_found_by_dealing_the_longest_prompts_first():
-    """9 and 2 against 7 and 5: the second group has 12 tokens."""
-    assert busiest_group(((5, 0), (9, 0), (2, 0), (7, 0)), 2) == ((7, 0), (5, 0))
-    assert busiest_group(((5, 0), (9, 3)), 4) == ((9, 3),)
-    assert busiest_group((), 4) == ()
 
 
 def test_steps_that_are_straight_between_knots_are_met_exactly():

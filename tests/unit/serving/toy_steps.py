@@ -24,8 +24,8 @@ class ToySteps:
 class ToyLines(ToySteps):
     """`step_s` as lines that end at every thousandth token."""
 
-    def decode_line(self, n_decode, context, longest=0):
-        del longest
+    def decode_line(self, n_decode, context, longest=0, fullest=None):
+        del longest, fullest
         low = context // 1000 * 1000
         return DecodeLine(
             from_tokens=low, until_tokens=low + 999, at_s=step_s(n_decode, low, 0), s_per_token=TICK_S / 256
@@ -42,8 +42,8 @@ class ConstantSteps:
         del batch
         return self._seconds
 
-    def decode_line(self, n_decode, context, longest=0):
-        del n_decode, longest
+    def decode_line(self, n_decode, context, longest=0, fullest=None):
+        del n_decode, longest, fullest
         return DecodeLine(from_tokens=context, until_tokens=FOREVER, at_s=self._seconds, s_per_token=0.0)
 
 
