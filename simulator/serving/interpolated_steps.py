@@ -3,12 +3,12 @@
 A pure decode is a table over sequences and mean context. A step with prompts is the time of its tokens as prompts, over
 tokens and keys per query, plus what its decodes add beside prompts, over sequences, mean context and (coarsely) tokens.
 Of several attention groups the fullest is what counts: with prompts, the others' share of its tokens is one more
-dimension; in a decode, what its cached tokens beyond the mean add is a table over their ratio.
+dimension; a decode is one in which every group holds as much, less what is spared since the others hold a share of it.
 On one stream that sum is exact; where streams overlap it is not, which the measured error includes.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
 from random import Random
@@ -20,7 +20,8 @@ from simulator.serving.step_times import DecodeLine, GroupBatch, StepBatch, Step
 _LEAST_CONTEXT = 256  # tokens: below, one straight line
 _LEAST_KEYS = 64
 _LEAST_GROUP_CONTEXT = 1024
-_RATIOS = (4, 5, 6, 8, 12, 16)  # quarters of the mean that the fullest group holds; beyond, doublings
+_WHOLE = 32  # shares of the fullest group that the others have are counted in 32nds
+_SHARES = (0, 1, 2, 4, 8, 16, 24, _WHOLE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +45,8 @@ class InterpolatedStepTimes:
         self._queries = queries
         self._lines: dict[tuple[int, int], DecodeLine] = {}
         self._prompt_knots: dict[tuple[int, int], tuple[float, float]] = {}
-        self._added: dict[tuple[int, int, int], float] = {}
-        self._excess: dict[tuple[int, int, int], float] = {}
+        self._added: dict[tuple[int, int, int, int, int], float] = {}
+        self._spared: dict[tuple[int, int, int], float] = {}
         self._sample: list[StepBatch] = []
         self._sample_size = sample
         self._n_asked = 0
@@ -62,17 +63,14 @@ class InterpolatedStepTimes:
         self, n_decode: int, decode_context_tokens: int, longest_decode_tokens: int = 0,
         fullest: GroupBatch | None = None,
     ) -> DecodeLine:  # fmt: skip
-        """Return the line on which a decode step of that batch size and context lies, however long the longest.
-
-        What a fullest group adds is taken as it is now: the groups grow alike along the line."""
+        """Return the line on which a decode step of that batch size and context lies, however long the longest."""
         del longest_decode_tokens
         self._n_asked += 1
         if self._is_sampled():
             self._keep(StepBatch(n_decode=n_decode, decode_context_tokens=decode_context_tokens, fullest=fullest))
-        line = self._line(n_decode, decode_context_tokens)
         if fullest is None:
-            return line
-        return replace(line, at_s=line.at_s + self._excess_s(n_decode, decode_context_tokens, fullest))
+            return self._line(n_decode, decode_context_tokens)
+        return self._line_of_fullest(n_decode, decode_context_tokens, fullest)
 
     def _is_sampled(self) -> bool:
         """Whether this step is one of those to judge by: each that was asked for is as likely as any other."""
@@ -87,11 +85,10 @@ class InterpolatedStepTimes:
     def _seconds(self, batch: StepBatch) -> float:
         n, context = batch.n_decode, batch.decode_context_tokens
         if not batch.prefills:
-            line = self._line(n, context)
-            even_s = line.at_s + line.s_per_token * (context - line.from_tokens)
-            return even_s + (self._excess_s(n, context, batch.fullest) if batch.fullest else 0.0)
+            line = self._line_of_fullest(n, context, batch.fullest) if batch.fullest else self._line(n, context)
+            return line.at_s + line.s_per_token * (context - line.from_tokens)
         prompts_s, most = self._as_prompts_s(batch)
-        return prompts_s + self._added_s(n, context, most) if n else prompts_s
+        return prompts_s + self._added_s(batch, most) if n else prompts_s
 
     def _as_prompts_s(self, batch: StepBatch) -> tuple[float, int]:
         """Seconds of a step whose decodes are counted as tokens of prompts, and new tokens of the fullest group."""
@@ -105,28 +102,44 @@ class InterpolatedStepTimes:
         pairs = sum(new * context + new * (new + 1) / 2.0 for new, context in fullest.prefills)
         return self._busiest_s(most, pairs, (tokens - most) / (groups - 1) / most), fullest.prefill_tokens
 
-    def _excess_s(self, n: int, context: int, fullest: GroupBatch) -> float:
-        """Seconds that the fullest group's cached tokens beyond the mean add to a step of decodes."""
-        quarters = 4.0 * fullest.context_tokens * self._n_groups / max(context, 1)
-        if quarters <= _RATIOS[0]:
-            return 0.0
-        ratio, size, mean = _ratio_knots(quarters), octaves(n), octaves(context / n, least=_LEAST_CONTEXT)
+    def _line_of_fullest(self, n: int, context: int, fullest: GroupBatch) -> DecodeLine:
+        """The line of a step in which the fullest group holds `fullest` of `n` sequences and `context` tokens: that of
+        a step in which every group holds as much, less what goes faster since the others have fewer."""
+        groups, own, own_context = self._n_groups, fullest.n_decode, fullest.context_tokens
+        even = self._line(own * groups, own_context * groups)
+        even_s = even.at_s + even.s_per_token * (own_context * groups - even.from_tokens)
+        share = (n - own) / ((groups - 1) * own)
+        per_token = own * groups / n  # the fullest group's tokens grow with its sequences, all groups' with all
+        return DecodeLine(
+            from_tokens=context,
+            until_tokens=context + (even.until_tokens - own_context * groups) / per_token,
+            at_s=even_s - self._spared_s(own, own_context, share),
+            s_per_token=even.s_per_token * per_token,
+        )
+
+    def _spared_s(self, own: int, own_context: int, share: float) -> float:
+        """Seconds that a step of decodes takes less since the other groups have a `share` of the fullest's."""
+        size, mean, rest = (
+            half_octaves(own),
+            octaves(own_context / own, least=_LEAST_GROUP_CONTEXT),
+            _share_knots(share),
+        )
 
         def of(knot: int) -> float:
-            return _between(mean, lambda c: _between(ratio, lambda r: self._excess_knot(knot, c, r)))
+            return _between(mean, lambda c: _between(rest, lambda parts: self._spared_knot(knot, c, parts)))
 
         return _between(size, of)
 
-    def _excess_knot(self, n: int, mean_context: int, quarters: int) -> float:
-        if quarters == _RATIOS[0] or not mean_context:
+    def _spared_knot(self, own: int, mean_context: int, parts: int) -> float:
+        if parts == _WHOLE:
             return 0.0
-        known = self._excess.get((n, mean_context, quarters))
+        key = (own, mean_context, parts)
+        known = self._spared.get(key)
         if known is None:
-            context = n * mean_context
-            fullest = GroupBatch(ceil(n / self._n_groups), min(context, quarters * context // (4 * self._n_groups)), ())
-            even = StepBatch(n_decode=n, decode_context_tokens=context)
-            known = self._exact.seconds(replace(even, fullest=fullest)) - self._exact.seconds(even)
-            self._excess[n, mean_context, quarters] = known
+            n = own + round(own * (self._n_groups - 1) * parts / _WHOLE)
+            batch = StepBatch(n_decode=n, decode_context_tokens=n * mean_context,
+                              fullest=GroupBatch(own, own * mean_context, ()))  # fmt: skip
+            known = self._spared[key] = self._decodes_s(own * self._n_groups, mean_context) - self._exact.seconds(batch)
         return known
 
     def _line(self, n: int, context: int) -> DecodeLine:
@@ -182,7 +195,7 @@ class InterpolatedStepTimes:
 
         def at_s(knot: int) -> float:
             def beside(context_knot: int) -> float:
-                return _between(share, lambda eighths: self._busiest_knot(knot, context_knot, eighths))
+                return _between(share, lambda parts: self._busiest_knot(knot, context_knot, parts))
 
             if context >= 0.0:
                 return _between(around, beside)
@@ -191,30 +204,40 @@ class InterpolatedStepTimes:
 
         return _between(token_knots(ceil(tokens), 1), at_s)
 
-    def _busiest_knot(self, tokens: int, context: int, eighths: int) -> float:
-        others = ((tokens * eighths // 8, 0),) * (self._n_groups - 1) if tokens * eighths >= 8 else ()
+    def _busiest_knot(self, tokens: int, context: int, parts: int) -> float:
+        others = ((tokens * parts // _WHOLE, 0),) * (self._n_groups - 1) if tokens * parts >= _WHOLE else ()
         own = ((tokens, context),)
         return self._exact.seconds(StepBatch(
             n_decode=0, decode_context_tokens=0, prefills=(*own, *others), fullest=GroupBatch(0, 0, own)
         ))  # fmt: skip
 
-    def _added_s(self, n: int, context: int, most: int) -> float:
-        """Seconds that decodes add to a step with prompts, beyond those of their tokens as prompts."""
-        around, mean = half_octaves(n), octaves(context / n, least=_LEAST_CONTEXT)
+    def _added_s(self, batch: StepBatch, most: int) -> float:
+        """Seconds that decodes add to a step with prompts, `most` tokens in the fullest group, beyond those of their
+        tokens as prompts."""
+        n = batch.n_decode
+        around, mean = half_octaves(n), octaves(batch.decode_context_tokens / n, least=_LEAST_CONTEXT)
         per_octave = 2 if self._n_groups == 1 else 1
         size = octaves(most, least=4, per_octave=per_octave) if most > 4 else Between(0, 4, 1.0)
+        own = 1 if batch.fullest and batch.fullest.n_decode else 0
+        alike = Between(0, 1, min(1.0, (batch.prefill_tokens / most - 1) / (self._n_groups - 1))
+                        if batch.fullest else 1.0)  # fmt: skip
 
         def beside(prompt: int) -> float:
-            return _between(around, lambda knot: _between(mean, lambda c: self._added_knot(knot, c, prompt)))
+            return _between(around, lambda knot: _between(mean, lambda c: _between(
+                alike, lambda all_groups: self._added_knot(knot, c, prompt, all_groups, own))))  # fmt: skip
 
         return _between(size, beside)
 
-    def _added_knot(self, n: int, mean_context: int, most: int) -> float:
-        key = (n, mean_context, most)
+    def _added_knot(self, n: int, mean_context: int, most: int, all_groups: int, has_decodes: int) -> float:
+        """`all_groups`: 1 where each has a prompt of `most` tokens, 0 where only the fullest has, which `has_decodes`
+        of its own or none."""
+        key = (n, mean_context, most, all_groups, has_decodes)
         added = self._added.get(key)
         if added is None:
-            prefills = ((most, 0),) * self._n_groups
-            batch = StepBatch(n_decode=n, decode_context_tokens=n * mean_context, prefills=prefills)
+            prefills = ((most, 0),) * (self._n_groups if all_groups else 1)
+            own = has_decodes * max(1, round(n / self._n_groups))
+            fullest = None if all_groups else GroupBatch(own, own * mean_context, prefills)
+            batch = StepBatch(n_decode=n, decode_context_tokens=n * mean_context, prefills=prefills, fullest=fullest)
             added = self._added[key] = self._exact.seconds(batch) - self._as_prompts_s(batch)[0]
         return added
 
@@ -227,18 +250,10 @@ class InterpolatedStepTimes:
 
 
 def _share_knots(share: float) -> Between:
-    """Return the knots around a share of the busiest group's tokens, in eighths: 0, 1, 3 and 8."""
-    eighths = min(8.0 * share, 8.0)
-    low, high = next(pair for pair in ((0, 1), (1, 3), (3, 8)) if eighths <= pair[1])
-    return Between(low, high, (eighths - low) / (high - low))
-
-
-def _ratio_knots(quarters: float) -> Between:
-    """Return the knots around a ratio in quarters."""
-    if quarters > _RATIOS[-1]:
-        return octaves(quarters, least=_RATIOS[-1])
-    low, high = next(pair for pair in pairwise(_RATIOS) if quarters <= pair[1])
-    return Between(low, high, (quarters - low) / (high - low))
+    """Return the knots around a share of the fullest group's tokens, in 32nds."""
+    parts = min(_WHOLE * share, _WHOLE)
+    low, high = next(pair for pair in pairwise(_SHARES) if parts <= pair[1])
+    return Between(low, high, (parts - low) / (high - low))
 
 
 def _between(place: Between, at: Callable[[int], float]) -> float:
