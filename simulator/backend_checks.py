@@ -16,6 +16,8 @@ def check_for_what_the_layers_cannot_run(scenario: Scenario, model: ModelSpec) -
     attention = model.attention
     if model.block != "scmoe" or not isinstance(attention, MlaSpec) or not attention.q_lora_rank:
         yield _fault("model", model.name, "ScMoE models with MLA and a compressed query")
+    if model.indexer is not None:
+        yield _fault("model", model.name, "models without an indexer of sparse attention")
     for key in ("attention_tp", "dense_tp"):
         if (degree := getattr(scenario.layout, key)) != 1:
             yield _fault(f"layout.{key}", str(degree), "1")

@@ -31,7 +31,8 @@ from simulator.report.comparison_words import comparison_sentences
 from simulator.report.formats import number_text
 from simulator.report.words import confidence_line, headline, sentences
 from simulator.scenario import list_scenarios, load_scenario, read_tables
-from workloads.zoo import ZOO, activated_parameters, count_parameters, kv_bytes_per_token
+from workloads.memory import cached_bytes_per_token
+from workloads.zoo import ZOO, activated_parameters, count_parameters
 
 
 def models(as_json: JsonOption = False) -> None:
@@ -62,7 +63,7 @@ def _model_row(name: str) -> dict[str, Any]:
         "routed_experts": model.moe.n_routed_experts,
         "zero_experts": model.moe.n_zero_experts,
         "top_k": model.moe.top_k,
-        "kv_bytes_per_token": kv_bytes_per_token(model, "bf16") * model.n_attentions,
+        "kv_bytes_per_token": cached_bytes_per_token(model, kv="bf16"),
     }
 
 

@@ -162,8 +162,6 @@ def warnings_of(scenario: Scenario) -> Sequence[str]:
         found.append("no published figure exists for the prefill_pairs order: this answer is unvalidated")
     if scenario.mtp.n_draft and model.mtp is None:
         found.append(f"{model.name} has no draft head: drafts come from outside, at no cost")
-    if model.sparse_attention:
-        found.append(f"{model.title}'s sparse attention is not modelled: attention reads the full context")
     if scenario.routing.zero_experts == "remap0" and model.moe.n_zero_experts:
         found.append("remap0 sends every zero-expert slot to expert 0: its rank is a hot spot")
     in_graph = scenario.phase == "decode" and scenario.run.launch == "graph"

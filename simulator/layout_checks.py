@@ -22,11 +22,10 @@ def check_for_layout_that_does_not_divide(
     if n > profile.fabric.max_devices:
         yield Fault(field="n_gpus", got=str(n), allowed=f"up to {profile.fabric.max_devices} ({profile.name}'s fabric)",
                     remedy="raise fabric.max_devices in a profile of your own")  # fmt: skip
-    inside = {"node.n_devices": node} if n > node else {}  # part of one node may be cut as its own size allows
     heads = {"n_heads": model.attention.n_heads}
-    yield from _check_divisor("layout.attention_tp", layout.attention_tp, {"n_gpus": n, **heads, **inside})
     width = {"dense_ffn": model.dense_ffn} if n_dense_ffns(model) else {}
-    yield from _check_divisor("layout.dense_tp", layout.dense_tp, {"n_gpus": n, **inside, **width})
+    yield from _check_group("layout.attention_tp", layout.attention_tp, {"n_gpus": n, **heads}, node)
+    yield from _check_group("layout.dense_tp", layout.dense_tp, {"n_gpus": n, **width}, node)
     yield from _check_ep(scenario, model, node)
 
 
@@ -56,6 +55,10 @@ def check_for_all_to_all_that_does_not_fit(scenario: Scenario, profile: Hardware
     if chosen in {"all_gather", "one_sided"} and ep > 1 and crowded:
         yield Fault(field=field, got=f"{chosen!r} over shared links ({crowded})", remedy="choose another algorithm",
                     allowed="fabrics whose shared links never bind, for this algorithm")  # fmt: skip
+    for key in ("attention_tp", "dense_tp"):
+        if crowded and (size := getattr(scenario.layout, key)) > node:
+            yield Fault(field=f"layout.{key}", got=f"{size} over shared links ({crowded})", allowed=f"up to {node}",
+                        remedy="keep the group in a node")  # fmt: skip
     if scenario.run.backend == "torch" and chosen not in {"auto", "low_latency", "normal"}:
         yield Fault(field=field, got=repr(chosen), allowed="auto with the backend 'torch'",
                     remedy="its layers have an all-to-all of their own: leave it out")  # fmt: skip
@@ -85,13 +88,19 @@ def _check_ep(scenario: Scenario, model: ModelSpec, node: int) -> Iterable[Fault
         "n_routed_experts + n_redundant_experts" if redundant else "n_routed_experts": model.moe.n_routed_experts
         + redundant
     }
-    yield from _check_divisor("layout.ep", ep, {"n_gpus": n, **slots})
-    if n > node and ep >= 1 and node % ep and ep % node:
+    yield from _check_group("layout.ep", ep, {"n_gpus": n, **slots}, node)
+
+
+def _check_group(field: str, size: int, split: dict[str, int], node: int) -> Iterable[Fault]:
+    """Groups that do not divide what they split, or that neither fill whole nodes nor share one with their like (part
+    of one node may be cut as its own size allows)."""
+    yield from _check_divisor(field, size, split)
+    if split["n_gpus"] > node and size >= 1 and node % size and size % node:
         yield Fault(
-            field="layout.ep",
-            got=str(ep),
+            field=field,
+            got=str(size),
             allowed=f"a divisor of {node}, or a multiple of {node}",
-            remedy="let EP groups fill whole nodes, or nodes hold whole EP groups",
+            remedy="let groups fill whole nodes, or nodes hold whole groups",
         )
 
 

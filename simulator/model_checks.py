@@ -8,7 +8,7 @@ from workloads.model import ModelSpec
 
 _MAY_BE_ZERO = {
     "n_dense_layers", "dense_ffn", "attention.q_lora_rank", "moe.n_zero_experts", "moe.n_shared_experts",
-    "moe.shared_ffn", "mtp.n_layers", "shortcut",
+    "moe.shared_ffn", "mtp.n_layers", "shortcut", "indexer.n_initial", "indexer.n_local",
 }  # fmt: skip
 _LARGEST = 10**8
 
@@ -25,10 +25,22 @@ def check_for_impossible_model(model: ModelSpec) -> Iterable[Fault]:
     if not 0.0 <= moe.mean_ffn_experts <= moe.top_k:
         allowed = f"0 to moe.top_k, {moe.top_k}"
         yield _fault("moe.mean_ffn_experts", moe.mean_ffn_experts, allowed, "set it together with moe.top_k")
+    yield from _check_indexer(model)
     most = 0 if model.block == "scmoe" else max(0, model.n_layers - 1)
     if moe.n_routed_experts and model.n_dense_layers > most:
         allowed = f"0 to {most} ({model.n_layers} layers, block {model.block!r})"
         yield _fault("n_dense_layers", model.n_dense_layers, allowed, "lower it")
+
+
+def _check_indexer(model: ModelSpec) -> Iterable[Fault]:
+    """An indexer that more attentions share than a layer has, or that has to read more than it may."""
+    if model.indexer is None:
+        return
+    n, forced = model.attentions_per_layer, model.indexer.n_initial + model.indexer.n_local
+    if model.indexer.sharing > n:
+        yield _fault("indexer.sharing", model.indexer.sharing, f"1 to {n} (attentions of a layer)", "lower it")
+    if forced > model.indexer.top_k:
+        yield _fault("indexer.top_k", model.indexer.top_k, f"at least {forced} (n_initial + n_local)", "raise it")
 
 
 def _fault(path: str, value: float, allowed: str, remedy: str) -> Fault:

@@ -66,7 +66,7 @@ HOUSE = Rules(
         "workloads.traffic",
         "workloads.contexts | workloads.routing | workloads.routing_counts | workloads.zoo | workloads.layers"
         " | workloads.hf_config",
-        "workloads.step | workloads.graph | workloads.scmoe_models",
+        "workloads.step | workloads.graph | workloads.scmoe_models | workloads.indexer",
         "workloads.padding | workloads.borders",
         "workloads.ops | workloads.model | workloads.batch | workloads.layout | workloads.routing_trace"
         " | workloads.config_keys",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from workloads.config_keys import ConfigFault, ConfigFaults, ConfigKeys
-from workloads.model import NO_EXPERTS, GqaSpec, MlaSpec, ModelSpec, MoeSpec, MtpSpec, NgramSpec
+from workloads.model import NO_EXPERTS, GqaSpec, IndexerSpec, MlaSpec, ModelSpec, MoeSpec, MtpSpec, NgramSpec
 
 CONFIG_FILE = "config.json"
 LONGCAT_FFN_SHARE = 2.0 / 3.0  # K_e = 8 of 12 in LongCat-Flash, Flash-Lite and LongCat-2.0; no key of the config
@@ -19,8 +19,7 @@ def model_from_config(path_or_mapping: str | Path | Mapping[str, Any]) -> ModelS
     """Return the model that a Hugging Face config describes: a parsed config.json, its path, or its directory.
 
     Raises ConfigFaults (a ValueError, one line per fault) for a file that cannot be read, an architecture that is none
-    of FAMILIES, and every missing, malformed or unsupported key at once. A sparse-attention indexer (`index_topk`) is
-    named in the model and not counted.
+    of FAMILIES, and every missing, malformed or unsupported key at once.
     """
     config, name = _read(path_or_mapping)
     family = _family(config)
@@ -72,12 +71,13 @@ def _deepseek(keys: ConfigKeys, name: str) -> ModelSpec:
     """MLA, leading dense layers, then MoE with shared experts: DeepSeek-V3, Kimi-K2, GLM-5."""
     keys.refuse("attention_bias", [False], "biases of MLA projections are not modelled")
     keys.refuse("moe_layer_freq", [1], "only leading dense layers are modelled")
+    keys.refuse("cli_factor", [1], "in layers of one attention, an indexer that several share is not modelled")
     return ModelSpec(
         name=name, title=name, block="moe", hidden=keys.count("hidden_size"), n_layers=keys.count("num_hidden_layers"),
         attention=_mla(keys), dense_ffn=keys.count("intermediate_size"),
         n_dense_layers=keys.count("first_k_dense_replace", least=0),
         moe=_sigmoid_moe(keys), vocab=keys.count("vocab_size"), tied_embeddings=keys.flag("tie_word_embeddings"),
-        sparse_attention=keys.has("index_topk"), mtp=_mtp(keys, "moe", default=0),
+        indexer=_indexer(keys), mtp=_mtp(keys, "moe", default=0),
     )  # fmt: skip
 
 
@@ -97,6 +97,7 @@ def _longcat(keys: ConfigKeys, name: str) -> ModelSpec:
     where it says nothing of them, as in the release."""
     keys.refuse("attention_bias", [False], "biases of MLA projections are not modelled")
     keys.refuse("attention_method", ["MLA", "LSA"], "only MLA and its sparse form are modelled")
+    keys.refuse("cli_factor", [1, 2], "an indexer is one attention's, or shared by the two of a layer")
     keys.refuse("zero_expert_type", ["identity"], "only identity experts cost nothing")
     top_k = keys.count("moe_topk", "num_experts_per_tok")
     n_zero = keys.count_or_null("zero_expert_num")
@@ -109,7 +110,7 @@ def _longcat(keys: ConfigKeys, name: str) -> ModelSpec:
             expert_ffn=keys.count("expert_ffn_hidden_size", "moe_intermediate_size"), correction_bias=True,
         ),
         vocab=keys.count("vocab_size"), tied_embeddings=keys.flag("tie_word_embeddings"),
-        sparse_attention=keys.has("index_topk"), mtp=_mtp(keys, "dense", default=1), ngram=_ngram(keys),
+        indexer=_indexer(keys), mtp=_mtp(keys, "dense", default=1), ngram=_ngram(keys),
     )  # fmt: skip
 
 
@@ -235,6 +236,17 @@ def _softmax_moe(keys: ConfigKeys, width: str) -> MoeSpec:
 def _mtp(keys: ConfigKeys, ffn: Literal["dense", "moe"], *, default: int) -> MtpSpec | None:
     n_heads = keys.count("num_nextn_predict_layers", "mtp_num_layers", "num_nextn_layers", default=default, least=0)
     return MtpSpec(n_layers=n_heads, ffn=ffn) if n_heads else None
+
+
+def _indexer(keys: ConfigKeys) -> IndexerSpec | None:
+    """The indexer of DeepSeek Sparse Attention and of LongCat's; none where the config names no `index_topk`."""
+    if not keys.has("index_topk"):
+        return None
+    return IndexerSpec(
+        n_heads=keys.count("index_n_heads"), head_dim=keys.count("index_head_dim"), top_k=keys.count("index_topk"),
+        n_initial=keys.count("index_init_tokens", default=0, least=0),
+        n_local=keys.count("index_local_tokens", default=0, least=0), sharing=keys.count("cli_factor", default=1),
+    )  # fmt: skip
 
 
 def _ngram(keys: ConfigKeys) -> NgramSpec | None:

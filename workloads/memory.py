@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from workloads.contexts import draw_contexts
+from workloads.indexer import index_key_bytes
+from workloads.model import ModelSpec
 from workloads.step import StepSpec
 from workloads.zoo import count_parameters, expert_parameters, kv_bytes_per_token
 
@@ -29,13 +31,14 @@ class MemoryUse:
 
 def weight_items(step: StepSpec) -> dict[str, float]:
     """Return the weight bytes of one device: attention replica over its TP ranks, dense FFN over `dense_tp`, experts
-    and their redundant copies over `ep`; shared experts, router, embedding and LM head are replicated; n-gram tables
-    are spread over all ranks."""
+    and their redundant copies over `ep`; indexers, shared experts, router, embedding and LM head are replicated; n-gram
+    tables are spread over all ranks."""
     model, layout, precision = step.model, step.layout, step.precision
     counts, weight = count_parameters(model), WEIGHT_BYTES[precision.weights]
     copies = step.n_expert_slots / model.moe.n_routed_experts if model.moe.n_routed_experts else 1.0
     items = {
         "attention weights": counts.attention / layout.attention_tp * WEIGHT_BYTES[precision.attention_weights],
+        "indexer weights": counts.indexer * WEIGHT_BYTES[precision.attention_weights],
         "dense FFN weights": counts.dense_ffn / layout.dense_tp * weight,
         "expert weights": counts.experts * copies / layout.ep * weight,
         "shared expert weights": counts.shared_experts * weight,
@@ -62,8 +65,25 @@ def kv_cache_bytes(step: StepSpec) -> float:
     if contexts_GS is not None:
         n_sequences, context = contexts_GS.shape[1], float(contexts_GS.sum(axis=1).max())
     tokens = context + n_sequences * step.queries_per_sequence
-    n_attentions = step.model.n_attentions + (step.mtp.n_draft if step.model.mtp else 0)
-    return tokens * kv_bytes_per_token(step.model, step.precision.kv) * n_attentions / step.kv_shards
+    return tokens * cached_bytes_of_a_token(step)
+
+
+def cached_bytes_per_token(
+    model: ModelSpec, *, kv: str, index: str = "fp8", n_draft: int = 0, kv_shards: int = 1
+) -> float:
+    """Return the bytes that one GPU caches per token: `kv_shards` split attention's, indexers' keys are whole on each;
+    `n_draft` draft heads have one attention each, and its indexer."""
+    heads = n_draft if model.mtp else 0
+    attentions = kv_bytes_per_token(model, kv) * (model.n_attentions + heads) / kv_shards
+    return attentions + index_key_bytes(model, index) * (model.n_indexers + heads)
+
+
+def cached_bytes_of_a_token(step: StepSpec) -> float:
+    """Return the bytes cached for one token on each GPU that holds a part of its sequence, draft heads included."""
+    return cached_bytes_per_token(
+        step.model, kv=step.precision.kv, index=step.precision.attention_weights, n_draft=step.mtp.n_draft,
+        kv_shards=step.kv_shards,
+    )  # fmt: skip
 
 
 def activation_bytes(step: StepSpec) -> float:

@@ -17,6 +17,24 @@ class MlaSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class IndexerSpec:
+    """The indexer of sparse attention (DeepSeek Sparse Attention, arXiv 2512.02556, section 2.1): `n_heads` queries of
+    `head_dim` score one key of `head_dim` per cached token, and attention reads the `top_k` tokens of highest score.
+
+    `n_initial`, `n_local`: first and last tokens that are read whatever their score; they are part of the `top_k`
+    (LongCat Sparse Attention, arXiv 2608.01662: streaming-aware indexing). `sharing`: attentions in a row that read one
+    indexer's choice (cross-layer indexing).
+    """
+
+    n_heads: int
+    head_dim: int
+    top_k: int
+    n_initial: int = 0
+    n_local: int = 0
+    sharing: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
 class GqaSpec:
     """Grouped-query attention. `qk_norm`: RMSNorm over head_dim on queries and keys (Qwen3); `qkv_bias`, `o_bias`:
     biases of the projections into and out of the heads."""
@@ -76,8 +94,7 @@ class ModelSpec:
     state that it reads, as in the ScMoE paper: 3 the layer's input, 2 after the first attention, LongCat's, 1 after the
     first FFN, 0 after the second attention: no shortcut); "moe" a conventional layer (one attention, one MoE; the first
     `n_dense_layers` have a dense FFN in its place); "dense" a layer of one attention and one dense FFN throughout,
-    whose `moe` is NO_EXPERTS. `sparse_attention`: the model reads only part of its context, which nothing here counts
-    (its indexer neither): attention reads the full context.
+    whose `moe` is NO_EXPERTS. `indexer`: MLA reads only the part of its context that the indexer chooses.
     `gated_ffn`: FFNs and experts are SwiGLU, three matrices; false: up, activation, down, as in GPT.
     """
 
@@ -92,7 +109,7 @@ class ModelSpec:
     moe: MoeSpec = NO_EXPERTS
     n_dense_layers: int = 0
     tied_embeddings: bool = False
-    sparse_attention: bool = False
+    indexer: IndexerSpec | None = None
     shortcut: Shortcut = 2
     gated_ffn: bool = True
     mtp: MtpSpec | None = None
@@ -112,3 +129,8 @@ class ModelSpec:
     def n_attentions(self) -> int:
         """Attention blocks of the body, MTP heads excluded."""
         return self.n_layers * self.attentions_per_layer
+
+    @property
+    def n_indexers(self) -> int:
+        """Sparse-attention indexers of the body, MTP heads excluded."""
+        return self.n_attentions // self.indexer.sharing if self.indexer else 0

@@ -6,7 +6,8 @@ Shapes are from each model's published config.json; sources beside each function
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from workloads.model import GqaSpec, MlaSpec, ModelSpec, MoeSpec, MtpSpec, NgramSpec
+from workloads.indexer import VALUE_BYTES, index_score_flops, indexer_parameters
+from workloads.model import GqaSpec, IndexerSpec, MlaSpec, ModelSpec, MoeSpec, MtpSpec, NgramSpec
 from workloads.scmoe_models import SCMOE_MODELS
 
 
@@ -38,10 +39,7 @@ def longcat_flash_lite() -> ModelSpec:
 
 
 def longcat_2() -> ModelSpec:
-    """LongCat-2.0, 1.6 T of which 135 B are n-gram tables (announcement of 2026-06-30; config.json of the release).
-
-    Its sparse attention (top-2048 indexer) is named but not counted: attention reads the full context.
-    """
+    """LongCat-2.0, 1.6 T of which 135 B are n-gram tables (announcement of 2026-06-30; config.json of the release)."""
     return ModelSpec(
         name="longcat_2", title="LongCat-2.0", block="scmoe", hidden=8192, n_layers=38,
         attention=_longcat_mla(n_heads=64), dense_ffn=12288,
@@ -49,7 +47,9 @@ def longcat_2() -> ModelSpec:
             n_routed_experts=768, n_zero_experts=128, top_k=12, mean_ffn_experts=8.0, expert_ffn=2048,
             correction_bias=True,
         ),
-        vocab=163840, sparse_attention=True, mtp=MtpSpec(n_layers=3, ffn="dense"),
+        vocab=163840,
+        indexer=IndexerSpec(n_heads=32, head_dim=128, top_k=2048, n_initial=16, n_local=1024, sharing=2),
+        mtp=MtpSpec(n_layers=3, ffn="dense"),
         ngram=NgramSpec(ratio=100.567, n_neighbours=5, n_splits=4),
     )  # fmt: skip
 
@@ -138,6 +138,7 @@ class ParameterCounts:
     """Weights by kind. `mtp` (draft heads without embeddings) is no part of `total`."""
 
     attention: int
+    indexer: int
     dense_ffn: int
     experts: int
     shared_experts: int
@@ -151,7 +152,15 @@ class ParameterCounts:
     @property
     def total(self) -> int:
         """All weights of the model but the draft heads."""
-        body = self.attention + self.dense_ffn + self.experts + self.shared_experts + self.router + self.norms
+        body = (
+            self.attention
+            + self.indexer
+            + self.dense_ffn
+            + self.experts
+            + self.shared_experts
+            + self.router
+            + self.norms
+        )
         return body + self.embedding + self.lm_head + self.ngram
 
 
@@ -213,6 +222,7 @@ def count_parameters(model: ModelSpec) -> ParameterCounts:
     norms_per_layer = 2 * model.attentions_per_layer * hidden + model.attentions_per_layer * attention_norms(model)
     return ParameterCounts(
         attention=attention * model.n_attentions,
+        indexer=indexer_parameters(model) * model.n_indexers,
         dense_ffn=dense * n_dense_ffns(model),
         experts=expert_parameters(model) * moe.n_routed_experts * n_moe,
         shared_experts=shared * n_moe,
@@ -221,7 +231,7 @@ def count_parameters(model: ModelSpec) -> ParameterCounts:
         embedding=model.vocab * hidden,
         lm_head=0 if model.tied_embeddings else model.vocab * hidden,
         ngram=ngram,
-        mtp=_mtp_parameters(model, attention, router + shared, dense),
+        mtp=_mtp_parameters(model, attention + indexer_parameters(model), router + shared, dense),
     )
 
 
@@ -236,8 +246,8 @@ def _mtp_parameters(model: ModelSpec, attention: int, router_and_shared: int, de
 
 
 def activated_parameters(model: ModelSpec, ffn_experts: float) -> float:
-    """Return the weights that one token uses with `ffn_experts` routed FFN experts, LM head counted, input embedding
-    and n-gram tables not: the accounting that gives the published 18.6, 27 and 31.3 B of LongCat-Flash."""
+    """Return the weights that one token uses with `ffn_experts` routed FFN experts, LM head counted; input
+    embedding, n-gram tables and indexers not: so the published 18.6, 27 and 31.3 B of LongCat-Flash come out."""
     counts = count_parameters(model)
     routed = ffn_experts * expert_parameters(model) * n_moe_layers(model)
     head = counts.lm_head or counts.embedding
@@ -250,9 +260,6 @@ def kv_values_per_token(model: ModelSpec) -> int:
     if isinstance(a, GqaSpec):
         return 2 * a.n_kv_heads * a.head_dim
     return a.kv_lora_rank + a.qk_rope_head_dim
-
-
-VALUE_BYTES = {"bf16": 2.0, "fp32": 4.0}
 
 
 def kv_bytes_per_token(model: ModelSpec, precision: str) -> float:
@@ -286,5 +293,7 @@ def decode_flops_per_token(model: ModelSpec, *, context_tokens: float, ffn_exper
     if model.moe.correction_bias:
         biases += n_moe_layers(model) * (model.moe.n_routed_experts + model.moe.n_zero_experts)
     matrices = activated_parameters(model, ffn_experts) - counts.norms - biases
-    core = attention_core_flops(model, absorbed=True) * context_tokens * model.n_attentions
-    return 2.0 * matrices + core
+    read = min(context_tokens, model.indexer.top_k) if model.indexer else context_tokens
+    core = attention_core_flops(model, absorbed=True) * read * model.n_attentions
+    scores = index_score_flops(model) * context_tokens * model.n_indexers
+    return 2.0 * (matrices + counts.indexer) + core + scores

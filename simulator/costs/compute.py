@@ -5,6 +5,7 @@ C rank classes.
 
 import numpy as np
 
+from hw_profiles.curves.mla import ROW_TILE
 from simulator.costs.cost import Cost, Machine, finish_cost
 from simulator.resources import Demand
 from workloads.ops import Work
@@ -17,6 +18,8 @@ def compute_cost(work: Work, machine: Machine) -> Cost:
 
     SM time is FLOPs over the datasheet peak times the family's efficiency, on the SMs that the kernel's grid fills: on
     fewer (`compute_sms`) it takes longer in proportion. Activations beyond the L2 go to HBM.
+    Where attention is sparse a row tile holds the heads of one query, which has its keys to itself: it takes the time
+    of a full tile (FlashMLA's sparse kernels pad the heads to 64).
     Kinds in `hidden_weight_reads` of the profile read their weights for nothing (theoretical machines).
     """
     profile = machine.profile
@@ -25,6 +28,8 @@ def compute_cost(work: Work, machine: Machine) -> Cost:
     if work.kernel != "elementwise":
         share = getattr(profile.efficiency, work.kernel)[work.precision]
         sm_s_C = work.flops_C / (profile.device.peak_flops_per_s[work.precision] * share) * grid
+        if work.variant == "sparse":
+            sm_s_C = sm_s_C * max(1.0, ROW_TILE / float(np.max(work.shape["heads"])))
     l2_C = np.minimum(work.activation_bytes_C, profile.device.l2_bytes)
     hidden = work.kind in profile.efficiency.hidden_weight_reads
     hbm_C = (0.0 if hidden else work.hbm_bytes_C) + work.activation_bytes_C - l2_C

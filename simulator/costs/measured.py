@@ -180,7 +180,7 @@ def _prefill(work: Work, machine: Machine) -> Measured | None:
     shape = work.shape
     curve = first_of(machine, ("mla_context_kernel", "trtllm_decompressed|bfloat16"))
     cached = float(np.max(shape["kv_tokens"] - shape["sequences"] * shape["queries"]))
-    if curve is None or not shape["latent"] or cached > 0.0 or work.precision != "bf16":
+    if curve is None or work.variant == "sparse" or not shape["latent"] or cached > 0.0 or work.precision != "bf16":
         return None
     batch_C = np.maximum(shape["sequences"], 1e-9)
     heads, length = float(np.max(shape["heads"])), float(np.max(shape["queries"]))

@@ -8,9 +8,7 @@ from simulator.serving.interpolated_steps import InterpolatedStepTimes
 from simulator.serving.knobs import BackendKnobs, load_knobs
 from simulator.serving.router import ROUTERS, RouterName
 from simulator.serving.simulated_steps import SimulatedStepTimes
-from workloads.memory import memory_use
-from workloads.step import StepSpec
-from workloads.zoo import kv_bytes_per_token
+from workloads.memory import cached_bytes_of_a_token, memory_use
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +40,7 @@ def deployment(scenario: Scenario) -> Deployment:
         raise InputFaults([unknown_word("serving.router", router, ROUTERS)])
     knobs = load_knobs(backend, asked)
     step, n_groups = scenario.step, scenario.n_gpus // scenario.layout.attention_tp
-    per_token = kv_bytes_on_one_gpu(step)
+    per_token = cached_bytes_of_a_token(step)
     return Deployment(
         knobs=knobs,
         n_replicas=n_replicas,
@@ -55,12 +53,6 @@ def deployment(scenario: Scenario) -> Deployment:
             SimulatedStepTimes(scenario), n_groups=n_groups, queries=1 + scenario.mtp.n_draft, seed=scenario.seed
         ),
     )
-
-
-def kv_bytes_on_one_gpu(step: StepSpec) -> float:
-    """Return the KV bytes of one token on each GPU that holds a part of its sequence, draft heads included."""
-    n_attentions = step.model.n_attentions + (step.mtp.n_draft if step.model.mtp else 0)
-    return kv_bytes_per_token(step.model, step.precision.kv) * n_attentions / step.kv_shards
 
 
 def kv_room_blocks(scenario: Scenario, knobs: BackendKnobs, bytes_per_token: float) -> int:

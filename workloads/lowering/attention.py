@@ -1,4 +1,4 @@
-"""Attention blocks as work: MLA (absorbed in decode, decompressed in prefill) and GQA.
+"""Attention blocks as work: MLA (absorbed in decode and where it is sparse, decompressed in prefill) and GQA.
 
 A block comes in two parts: `prepare` (norm and projections up to the core) and `core` (core attention and output
 projection), because schedules place them apart. H heads, T tokens of the attention group.
@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from workloads.contexts import RankBatch
-from workloads.lowering.kernels import add_norm, elementwise, gemm, node_collective, stream_bytes
+from workloads.lowering.kernels import add_norm, collective, elementwise, gemm, stream_bytes
+from workloads.lowering.sparse import indexer_works, reads_all, sparse_core
 from workloads.lowering.view import View
 from workloads.model import GqaSpec, MlaSpec
 from workloads.ops import FloatArray, Work
@@ -37,52 +38,74 @@ def attention_block(view: View, index: int) -> AttentionBlock:
         name = f"gqa{index}"
         block = _gqa(view, name, view.step.model.attention)
     else:
-        block = _mla(view, name, view.step.model.attention)
+        block = _mla(view, index, view.step.model.attention)
     shard_C = stream_bytes(view)
-    gather = node_collective(
+    gather = collective(
         view, f"{name}.all_gather", kernel="all_gather", group="attention_tp", size=tp, shard_bytes_C=shard_C
     )
-    scatter = node_collective(
+    scatter = collective(
         view, f"{name}.reduce_scatter", kernel="reduce_scatter", group="attention_tp", size=tp, shard_bytes_C=shard_C
     )
     norm = add_norm(view, f"{name}.norm")
     return AttentionBlock(prepare=[norm, *gather, *block.prepare], core=[*block.core, *scatter])
 
 
-def _mla(view: View, name: str, a: MlaSpec) -> AttentionBlock:
-    model, weights = view.step.model, view.step.precision.attention_weights
+def _mla(view: View, index: int, a: MlaSpec) -> AttentionBlock:
+    """MLA, sparse where the model has an indexer and its choice leaves keys out; the indexer runs before the first of
+    the attentions that share it."""
+    name, indexer, weights = f"mla{index}", view.step.model.indexer, view.step.precision.attention_weights
     rows_C, heads = view.batch.group_tokens_R, a.n_heads // view.step.layout.attention_tp
+    decoding, prompts = _decodes(view), _prompts(view)
+    sparse = indexer if indexer and not reads_all(view, prompts) else None
+    prepare, absorbed_C = _projections(view, name, a, heads), decoding.group_tokens_R
+    core: list[Work] = []
+    if indexer and index % indexer.sharing == 0:
+        scored_C = decoding.group_pairs_R + (prompts.group_pairs_R if sparse else 0.0)
+        prepare += indexer_works(view, f"indexer{index}", indexer, scored_pairs_C=scored_C)
+    if prompts.group_tokens_R.any():
+        if sparse:
+            absorbed_C = rows_C
+            core.append(sparse_core(view, _prompt_core(view, name), sparse, heads=heads, rows=prompts, prompts=True))
+        else:
+            kv_rows_C, width = prompts.group_context_R + prompts.group_tokens_R, a.qk_nope_head_dim + a.v_head_dim
+            prepare.append(
+                gemm(view, f"{name}.kv_b", "attention", rows_C=kv_rows_C, n=heads * width, k=a.kv_lora_rank,
+                     precision=weights)
+            )  # fmt: skip
+            core.append(_prefill_core(view, name, heads))
+    if decoding.group_tokens_R.any():
+        core.append(
+            sparse_core(view, f"{name}.core", indexer, heads=heads, rows=decoding, prompts=False)
+            if indexer
+            else _decode_core(view, name, heads)
+        )
+    if absorbed_C.any():
+        prepare.append(_absorption(view, f"{name}.absorb_k", rows_C=absorbed_C, n=a.kv_lora_rank,
+                                   k=a.qk_nope_head_dim, heads=heads))  # fmt: skip
+        core.append(_absorption(view, f"{name}.absorb_v", rows_C=absorbed_C, n=a.v_head_dim, k=a.kv_lora_rank,
+                                heads=heads))  # fmt: skip
+    out = gemm(view, f"{name}.o", "attention", rows_C=rows_C, n=view.step.model.hidden, k=heads * a.v_head_dim,
+               precision=weights)  # fmt: skip
+    return AttentionBlock(prepare=prepare, core=[*core, out])
+
+
+def _projections(view: View, name: str, a: MlaSpec, heads: int) -> list[Work]:
+    """The low-rank products of queries, keys and values, their norms, and the rotary embedding into the cache."""
+    model, weights, rows_C = view.step.model, view.step.precision.attention_weights, view.batch.group_tokens_R
     qk_dim, latent = a.qk_nope_head_dim + a.qk_rope_head_dim, a.kv_lora_rank + a.qk_rope_head_dim
-    down = a.q_lora_rank + latent
+    down, rope = a.q_lora_rank + latent, heads * a.qk_rope_head_dim + latent
     q_input = a.q_lora_rank or model.hidden
-    rope = heads * a.qk_rope_head_dim + latent
-    prepare = [
+    return [
         gemm(view, f"{name}.qkv_a", "attention", rows_C=rows_C, n=down, k=model.hidden, precision=weights),
         elementwise(view, f"{name}.lora_norm", "attention", bytes_C=rows_C * down * 4.0),
         gemm(view, f"{name}.q_b", "attention", rows_C=rows_C, n=heads * qk_dim, k=q_input, precision=weights),
         elementwise(view, f"{name}.rope_cache", "attention", bytes_C=rows_C * rope * 4.0),
-    ]  # fmt: skip
-    out = gemm(view, f"{name}.o", "attention", rows_C=rows_C, n=model.hidden, k=heads * a.v_head_dim, precision=weights)
-    core: list[Work] = []
-    if view.step.phase == "prefill" or view.step.chunks:
-        prompts = _prompts(view)
-        kv_rows_C, kv_b = prompts.group_context_R + prompts.group_tokens_R, heads * (a.qk_nope_head_dim + a.v_head_dim)
-        prepare.append(
-            gemm(view, f"{name}.kv_b", "attention", rows_C=kv_rows_C, n=kv_b, k=a.kv_lora_rank, precision=weights)
-        )
-        core.append(_prefill_core(view, name, heads))
-    rows_C = _decoding_rows(view)
-    if view.step.phase == "prefill" or not rows_C.any():
-        return AttentionBlock(prepare=prepare, core=[*core, out])
-    absorb_k = gemm(
-        view, f"{name}.absorb_k", "attention", rows_C=rows_C, n=a.kv_lora_rank, k=a.qk_nope_head_dim,
-        precision="bf16", batch=heads,
-    )  # fmt: skip
-    absorb_v = gemm(
-        view, f"{name}.absorb_v", "attention", rows_C=rows_C, n=a.v_head_dim, k=a.kv_lora_rank,
-        precision="bf16", batch=heads,
-    )  # fmt: skip
-    return AttentionBlock(prepare=[*prepare, absorb_k], core=[*core, _decode_core(view, name, heads), absorb_v, out])
+    ]
+
+
+def _absorption(view: View, name: str, *, rows_C: FloatArray, n: int, k: int, heads: int) -> Work:
+    """One head-wise product with a half of kv_b, into the latent space or out of it."""
+    return gemm(view, name, "attention", rows_C=rows_C, n=n, k=k, precision="bf16", batch=heads)
 
 
 def _gqa(view: View, name: str, a: GqaSpec) -> AttentionBlock:
@@ -108,6 +131,16 @@ def _decoding_rows(view: View) -> FloatArray:
     return view.batch.group_tokens_R - view.batch.chunk_tokens_R
 
 
+def _decodes(view: View) -> RankBatch:
+    """The decoding sequences of the step as a batch of their own: none in a prefill."""
+    batch, none_C = view.batch, view.zeros_C
+    if view.step.phase == "prefill":
+        return replace(
+            batch, group_tokens_R=none_C, group_sequences_R=none_C, group_context_R=none_C, group_pairs_R=none_C
+        )
+    return replace(batch, group_tokens_R=_decoding_rows(view))
+
+
 def _prompts(view: View) -> RankBatch:
     """The prompts of the step as a batch of their own: all of a prefill, the chunks of a decode step."""
     batch = view.batch
@@ -120,6 +153,10 @@ def _prompts(view: View) -> RankBatch:
         group_context_R=batch.chunk_context_R,
         group_pairs_R=batch.chunk_pairs_R,
     )
+
+
+def _prompt_core(view: View, name: str) -> str:
+    return f"{name}.chunk_core" if view.step.chunks else f"{name}.core"
 
 
 def _queries_per_prompt(view: View, prompts: RankBatch) -> FloatArray | int:
@@ -170,7 +207,7 @@ def _prefill_core(view: View, name: str, heads: int) -> Work:
         kv_width = q_width
     keys_C: FloatArray = np.asarray(batch.group_context_R + batch.group_tokens_R)
     return Work(
-        name=f"{name}.chunk_core" if step.chunks else f"{name}.core",
+        name=_prompt_core(view, name),
         kind="attention",
         kernel="attention_prefill",
         precision=step.precision.attention,

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from workloads.lowering.kernels import elementwise, gemm, node_collective, stream_bytes
+from workloads.lowering.kernels import GatherKernel, collective, elementwise, gemm, stream_bytes
 from workloads.lowering.view import View
 from workloads.model import ModelSpec
-from workloads.ops import FloatArray, Kernel, Work
+from workloads.ops import FloatArray, Work
 
 
 def ffn_products(view: View, name: str, kind: str, *, rows_C: FloatArray, width: float, precision: str) -> list[Work]:
@@ -45,16 +45,14 @@ def dense_ffn(view: View, name: str) -> FfnBlock:
     step, tp = view.step, view.step.layout.dense_tp
     shard_C = stream_bytes(view)
 
-    def collective(kernel: Kernel) -> list[Work]:
-        return node_collective(
-            view, f"{name}.{kernel}", kernel=kernel, group="dense_tp", size=tp, shard_bytes_C=shard_C
-        )
+    def moved(kernel: GatherKernel) -> list[Work]:
+        return collective(view, f"{name}.{kernel}", kernel=kernel, group="dense_tp", size=tp, shard_bytes_C=shard_C)
 
     rows_C, width = view.batch.tokens_R * tp, step.model.dense_ffn / tp
     return FfnBlock(
-        gather=collective("all_gather"),
+        gather=moved("all_gather"),
         products=ffn_products(view, name, "dense_ffn", rows_C=rows_C, width=width, precision=step.precision.weights),
-        scatter=collective("reduce_scatter"),
+        scatter=moved("reduce_scatter"),
     )
 
 

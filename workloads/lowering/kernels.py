@@ -1,14 +1,18 @@
-"""Work of single kernels: matrix products, element-wise passes and collectives inside a node.
+"""Work of single kernels: matrix products, element-wise passes and collectives of a tensor-parallel group.
 
 C rank classes.
 """
 
+from typing import Literal
+
 import numpy as np
 
+from workloads.lowering.exchanges import all_gather, members, reduce_scatter
 from workloads.lowering.view import View
 from workloads.memory import WEIGHT_BYTES
-from workloads.ops import FloatArray, Kernel, Traffic, Work
+from workloads.ops import FloatArray, Traffic, Work
 
+GatherKernel = Literal["all_gather", "reduce_scatter"]
 ACTIVATION_BYTES = 2.0  # activations travel in BF16 between kernels
 INPUT_BYTES = {"bf16": 2.0, "fp8": 1.0, "fp32": 4.0}
 
@@ -48,15 +52,20 @@ def add_norm(view: View, name: str) -> Work:
     return elementwise(view, name, "norm", bytes_C=4.0 * view.batch.tokens_R * hidden * ACTIVATION_BYTES)
 
 
-def node_collective(
-    view: View, name: str, *, kernel: Kernel, group: str, size: int, shard_bytes_C: FloatArray
+def collective(
+    view: View, name: str, *, kernel: GatherKernel, group: str, size: int, shard_bytes_C: FloatArray
 ) -> list[Work]:
-    """Return an all-gather or reduce-scatter over `size` ranks of one node; nothing for one rank.
+    """Return an all-gather or reduce-scatter over `size` ranks; nothing for one rank.
 
-    Each rank sends (size - 1) x its shard and receives as much, directly over the NVSwitch.
+    In one node each rank sends (size - 1) x its shard and receives as much, directly over the NVSwitch; a group of
+    several nodes runs the two stages of `exchanges.all_gather`.
     """
     if size == 1:
         return []
+    if size > view.step.devices_per_node:
+        build = {"all_gather": all_gather, "reduce_scatter": reduce_scatter}[kernel]
+        of = members(size, view.step.devices_per_node, view.classes.group_C[group])
+        return [build(name, group, group=of, shard_bytes_C=shard_bytes_C)]
     moved_C = (size - 1) * shard_bytes_C
     traffic = Traffic(
         sent_C={"node": moved_C},

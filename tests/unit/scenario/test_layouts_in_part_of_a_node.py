@@ -27,7 +27,7 @@ def test_attention_and_dense_ffns_may_be_split_as_the_part_in_use_allows(n_gpus)
 
 
 def test_a_tp_group_may_not_straddle_domains():
-    with pytest.raises(InputFaults, match=r"layout\.attention_tp: got 16; allowed 1, 2, 4, 8; it has to divide"):
+    with pytest.raises(InputFaults, match=r"layout\.attention_tp: got 16; allowed a divisor of 72, or a multiple"):
         scenario(n_gpus=144, layout={"attention_tp": 16, "ep": 8})
 
 
@@ -36,8 +36,16 @@ def test_an_ep_group_may_not_straddle_domains():
         scenario(n_gpus=144, layout={"ep": 16})
     assert str(caught.value) == (
         "layout.ep: got 16; allowed a divisor of 72, or a multiple of 72; "
-        "let EP groups fill whole nodes, or nodes hold whole EP groups"
+        "let groups fill whole nodes, or nodes hold whole groups"
     )
+
+
+def test_a_tp_group_may_fill_whole_nodes_unless_their_links_are_crowded():
+    of_two = {"attention_tp": 16, "dense_tp": 16, "ep": 16}
+    scenario(machine="h200_sxm", model="longcat_flash", n_gpus=32, layout=of_two)
+    with pytest.raises(InputFaults, match=r"layout\.dense_tp: got 16 over shared links \(.*\); allowed up to 8"):
+        scenario(machine="h200_sxm", model="longcat_flash", n_gpus=1024, layout=of_two,
+                 machine_overrides={"fabric.oversubscription": 2.0})  # fmt: skip
 
 
 def test_beyond_one_domain_whole_domains_are_used():

@@ -77,11 +77,16 @@ def test_overrides_apply_to_a_model_from_a_file(tmp_path):
     assert (model.n_layers, model.name) == (4, "Llama-3.1-8B")
 
 
-def test_sparse_attention_is_warned_of(tmp_path):
-    answer = evaluate(
-        scenario(write(tmp_path, released.GLM_5, "GLM-5"), n_gpus=32, machine="h200_sxm", layout={"ep": 32})
-    )
-    assert "GLM-5's sparse attention is not modelled: attention reads the full context" in answer.warnings
+def test_sparse_attention_reads_no_more_for_a_longer_context_and_scores_more(tmp_path):
+    config = write(tmp_path, released.GLM_5, "GLM-5")
+    short, long = (
+        {kind.kind: kind.hbm_bytes for kind in evaluate(scenario(
+            config, n_gpus=32, machine="h200_sxm", layout={"ep": 32},
+            batch={"sequences_per_gpu": 1, "context_tokens": context})).amounts}
+        for context in (4096, 8192)
+    )  # fmt: skip
+    assert long["attention"] == short["attention"]
+    assert long["indexer"] > short["indexer"]
 
 
 def test_every_fault_of_a_config_is_a_fault_of_the_scenario(tmp_path):

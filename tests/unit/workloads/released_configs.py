@@ -16,7 +16,8 @@ KIMI_K2 = {
 
 GLM_5 = {
     **DEEPSEEK_V3, "architectures": ["GlmMoeDsaForCausalLM"], "model_type": "glm_moe_dsa", "hidden_size": 6144,
-    "index_topk": 2048, "intermediate_size": 12288, "num_attention_heads": 64, "num_hidden_layers": 78,
+    "index_head_dim": 128, "index_n_heads": 32, "index_topk": 2048, "intermediate_size": 12288,
+    "num_attention_heads": 64, "num_hidden_layers": 78,
     "num_key_value_heads": 64, "q_lora_rank": 2048, "qk_nope_head_dim": 192, "v_head_dim": 256, "vocab_size": 154880,
 }  # fmt: skip
 
@@ -50,7 +51,8 @@ LONGCAT_FLASH_LITE = {
 
 LONGCAT_2 = {  # without model_type, and with the older names of the n-gram keys
     **{key: value for key, value in LONGCAT_FLASH.items() if key != "model_type"},
-    "architectures": ["LongcatCausalLM"], "attention_method": "LSA", "hidden_size": 8192, "index_topk": 2048,
+    "architectures": ["LongcatCausalLM"], "attention_method": "LSA", "cli_factor": 2, "hidden_size": 8192,
+    "index_head_dim": 128, "index_init_tokens": 16, "index_local_tokens": 1024, "index_n_heads": 32, "index_topk": 2048,
     "mtp_num_layers": 3, "n_routed_experts": 768, "num_layers": 38, "oe_neighbor_num": 5, "oe_split_num": 4,
     "oe_vocab_size_ratio": 100.567, "vocab_size": 163840, "zero_expert_num": 128,
 }  # fmt: skip

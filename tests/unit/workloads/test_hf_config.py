@@ -7,8 +7,9 @@ import pytest
 import unit.workloads.released_configs as released
 
 from workloads import zoo
+from workloads.config_keys import ConfigFaults
 from workloads.hf_config import ARCHITECTURES, FAMILIES, model_from_config
-from workloads.model import NO_EXPERTS, MtpSpec, NgramSpec
+from workloads.model import NO_EXPERTS, IndexerSpec, MtpSpec, NgramSpec
 from workloads.zoo import activated_parameters, count_parameters, kv_bytes_per_token
 
 ZOO_TWINS = [
@@ -50,7 +51,7 @@ PUBLISHED = [
     (released.KIMI_K2, 1026, 32),  # "1T total, 32B activated" (model card); 1.026 T elements of its BF16 copies
     (released.LONGCAT_FLASH, 560.7, 27),  # 560 B, 27 B on average (arXiv 2509.01322, section 2.4; longer by arithmetic)
     (released.GLM_4_5_AIR, 107, 13),  # 106 B, 12 B (arXiv 2508.06471, table 1, truncated)
-    (released.GLM_5, 743, 40),  # 744 B with the indexer that is not counted (0.7 B), 40 B (model card)
+    (released.GLM_5, 744, 40),  # 744 B, of which 0.7 B are indexers, 40 B (model card)
 ]
 
 
@@ -102,9 +103,14 @@ def test_fewer_layers_than_leading_dense_ones_leave_no_moe_layer():
     assert (zoo.n_moe_layers(model), zoo.n_dense_ffns(model)) == (0, 2)
 
 
-def test_sparse_attention_is_named():
-    assert model_from_config(released.GLM_5).sparse_attention
-    assert not model_from_config(released.DEEPSEEK_V3).sparse_attention
+def test_the_indexer_of_sparse_attention_is_read():
+    assert model_from_config(released.GLM_5).indexer == IndexerSpec(n_heads=32, head_dim=128, top_k=2048)
+    assert model_from_config(released.DEEPSEEK_V3).indexer is None
+
+
+def test_an_indexer_that_three_attentions_share_is_refused():
+    with pytest.raises(ConfigFaults, match="cli_factor: got 3; allowed 1, 2; "):
+        model_from_config({**released.LONGCAT_2, "cli_factor": 3})
 
 
 def test_null_is_an_uncompressed_query_and_a_missing_rank_a_fault():
