@@ -65,6 +65,7 @@ _RANGES: Mapping[str, Range] = {
     "fabric.nics_per_device": Range(low=1, high=1e4, unit="NICs"),
     "efficiency.*": _SHARE,
     "launch.*": _SECONDS,
+    "all_to_all.message_s": _SECONDS,
     "all_to_all.*": Range(low=0, high=1e5, unit="streaming multiprocessors"),
 }
 

@@ -131,6 +131,8 @@ class AllToAll:
     `counts_local_copies`: whether the copies a rank sends to itself load the link as well (as in payload rates quoted
     per token and chosen expert).
     `hooked`: low-latency kernels leave the SMs while bytes fly. SM counts are those held by the kernels.
+    `message_s`: what a message of the low-latency kernels to another node takes of its sender's way to the NIC, where
+    a proxy on the CPU posts them one by one; None: nothing beside its bytes.
     """
 
     low_latency_tiers: Literal["nic", "nvlink_and_nic"]
@@ -138,6 +140,7 @@ class AllToAll:
     hooked: bool
     low_latency_sms: int
     normal_sms: int
+    message_s: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

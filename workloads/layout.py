@@ -12,8 +12,8 @@ LOAD_AWARE: tuple[PlacementRule, ...] = ("eplb", "eplb_hierarchical")
 class Layout:
     """Parallel layout; `attention_dp` follows as n_gpus / (attention_tp * cp * pp).
 
-    Attention is data parallel over groups of `attention_tp` ranks, dense FFNs are split over `dense_tp` ranks (inside
-    a node), experts over `ep` ranks. Ranks of a group are neighbours.
+    Attention is data parallel over groups of `attention_tp` ranks, dense FFNs are split over `dense_tp` ranks, experts
+    over `ep` ranks. Ranks of a group are neighbours; a group stands in a node or fills whole ones.
 
     Every EP group has N + `n_redundant_experts` expert slots, filled by `expert_placement`; "eplb_hierarchical" keeps
     each of `n_expert_groups` (0: every expert is one) in a node. `replica_choice`: which replica takes a row.

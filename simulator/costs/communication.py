@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from simulator.borders import lane_bytes_per_s
 from simulator.costs.cost import Cost, Machine, finish_cost
 from simulator.resources import Demand
 from workloads.ops import BytesByDistance, Distance, FloatArray, Traffic, Work
@@ -48,7 +49,8 @@ def _flight(work: Work, machine: Machine) -> Cost:
 
     A kernel library that sends every copy over the NIC (`low_latency_tiers = "nic"`) stays on NVLink only where there
     is but one node; `counts_local_copies` charges the copies that a rank sends to itself, as rates quoted per copy do:
-    they take time and are not among the bytes sent.
+    they take time and are not among the bytes sent. Where a proxy posts messages one by one (`message_s`), the way to
+    the NIC is taken for as long as that lasts, if longer than for the bytes.
     """
     rules, traffic = machine.profile.all_to_all, traffic_of(work)
     nic_only = rules.low_latency_tiers == "nic" and not machine.one_node
@@ -58,13 +60,17 @@ def _flight(work: Work, machine: Machine) -> Cost:
         local_C = traffic.local_C if rules.counts_local_copies else np.zeros_like(traffic.local_C)
         charged_out, charged_in = (_over_nic(moved, local_C) for moved in (sent, received))
         sent = _over_nic(sent, np.zeros_like(local_C))
+    links = _link_bytes(charged_out, charged_in)
+    if rules.message_s and "nic.egress" in links:
+        posted_C = work.shape["messages"] * rules.message_s * lane_bytes_per_s(machine.profile, "nic")
+        links["nic.egress"] = np.maximum(links["nic.egress"], posted_C)
     sms = 0 if rules.hooked else rules.low_latency_sms
     demand = Demand(
         latency_s_C=np.zeros_like(work.flops_C),
         sm_s_C=np.zeros_like(work.flops_C),
         sms=sms,
         holds_sms=sms > 0,
-        bytes_C=_link_bytes(charged_out, charged_in) | border_bytes(traffic),
+        bytes_C=links | border_bytes(traffic),
         group_C=traffic.group_C,
         tail_latency_s=_latency_s(sent, machine) + border_latency_s(traffic, machine),
     )

@@ -30,6 +30,7 @@ KIND_STYLES: Mapping[str, KindStyle] = {
     "embedding": _compute("embedding", "#7A8C99"),
     "norm": _compute("norm", "#A9B4BC"),
     "attention": _compute("attention", "#0072B2"),
+    "indexer": _compute("indexer", "#5AA0D0"),
     "attention_tp": _communication("attention collectives", "#F0C808"),
     "dense_ffn": _compute("dense FFN", "#56B4E9"),
     "dense_tp": _communication("dense FFN collectives", "#B8860B"),

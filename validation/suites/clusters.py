@@ -4,9 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from validation.clusters.longcat2 import longcat2_part
 from validation.clusters.parts import Part, part_document
 
-PARTS: Mapping[str, Callable[[Path], Part]] = {}  # name → the part, given the directory of published tables
+PARTS: Mapping[str, Callable[[Path], Part]] = {  # name → the part, given the directory of published tables
+    "longcat2": longcat2_part,
+}
 
 
 def clusters_document(names: Sequence[str], data: Path) -> dict[str, Any]:

@@ -138,11 +138,19 @@ def _low_latency(view: View, at: int, kind: str, payload: float, *, back: bool) 
     shape = _exchange_shape(view) | {
         "copies_out": out_C / payload,
         "copies_in": in_C / payload,
+        "messages": sent["remote"] / payload + _remote_flags(view),
         "issue_bytes": issue.activation_bytes_C,
         "receive_bytes": receive.activation_bytes_C,
     }
     flight = _phase(view, kind, "flight", bytes_C=view.zeros_C, traffic=traffic, shape=shape)
     return AllToAllPhases(issue=[issue], flight=[flight], receive=[receive])
+
+
+def _remote_flags(view: View) -> float:
+    """Messages that say how many copies came, one to each expert slot of another node, whether copies go there or not
+    (DeepEP, internode_ll.cu: counts after dispatch, flags after combine)."""
+    step = view.step
+    return step.n_expert_slots * (1.0 - min(1.0, step.devices_per_node / step.layout.ep))
 
 
 def _exchanged(view: View, at: int, kind: str, payload: float, *, back: bool) -> AllToAllPhases:
