@@ -192,7 +192,7 @@ SHAPE_FAULTS = {
         "hooked = true",
         "hooked = true\nhoked = true",
         "all_to_all.hoked: got 'hoked'; allowed counts_local_copies, hooked, low_latency_sms, low_latency_tiers, "
-        "normal_sms; did you mean 'hooked'?",
+        "message_s, normal_sms; did you mean 'hooked'?",
     ),
     "an unknown key of a link tier": (
         "[tiers.nic]",

@@ -80,7 +80,7 @@ def test_overrides_apply_to_a_model_from_a_file(tmp_path):
 def test_sparse_attention_reads_no_more_for_a_longer_context_and_scores_more(tmp_path):
     config = write(tmp_path, released.GLM_5, "GLM-5")
     short, long = (
-        {kind.kind: kind.hbm_bytes for kind in evaluate(scenario(
+        {kind.kind: kind.hbm_bytes_max for kind in evaluate(scenario(
             config, n_gpus=32, machine="h200_sxm", layout={"ep": 32},
             batch={"sequences_per_gpu": 1, "context_tokens": context})).amounts}
         for context in (4096, 8192)
