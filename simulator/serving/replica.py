@@ -6,12 +6,12 @@ request and step, none per step either, and only the groups to which something h
 """
 
 from collections.abc import Sequence
-from heapq import heappop, heappush
 from math import isnan
 
 from simulator.serving.admission import Chunk
+from simulator.serving.due import DueGroups
 from simulator.serving.gaps import StepLog
-from simulator.serving.group import FOREVER, Group, prefills_of
+from simulator.serving.group import Group, prefills_of
 from simulator.serving.group_loads import group_loads
 from simulator.serving.growth import Plain, Speculation
 from simulator.serving.knobs import BackendKnobs
@@ -54,7 +54,7 @@ class Replica:
         self._step_alone = False  # whether the next step is unlike those after it
         self._awake: set[int] = set()
         self._stalled: set[int] = set()
-        self._due: list[tuple[int, int]] = []
+        self._due = DueGroups(n_groups)
         self._ended: list[int] = []
         self._last_tokens, self._last_s = 0, 0.0
 
@@ -138,26 +138,11 @@ class Replica:
 
     def _settle(self, group: Group) -> None:
         """Take a group as it stands now."""
-        before = group.due
         group.settle()
         self._loads.put(group)
-        if group.due != before and group.due < FOREVER:
-            heappush(self._due, (group.due, group.index))
+        self._due.put(group)
         (self._awake.discard if group.asleep else self._awake.add)(group.index)
         (self._stalled.add if group.stalled else self._stalled.discard)(group.index)
-
-    def _next_due(self) -> int:
-        heap, groups = self._due, self.groups
-        while heap and groups[heap[0][1]].due != heap[0][0]:
-            heappop(heap)
-        return heap[0][0] if heap else FOREVER
-
-    def _take_due(self) -> list[int]:
-        """Take the groups that are due by now."""
-        due: list[int] = []
-        while self._next_due() <= self._decode_steps:
-            due.append(heappop(self._due)[1])
-        return due
 
     def _sample(self) -> None:
         for group in self.groups:
@@ -264,7 +249,7 @@ class Replica:
         line = self._times.decode_line(n, round(context), longest, fullest)
         at_s = line.at_s + line.s_per_token * (context - line.from_tokens)
         first_s, growth_s = at_s + self._overhead_s + self._sequences_s(), line.s_per_token * grows
-        most = self._next_due() - self._decode_steps
+        most = self._due.next_step() - self._decode_steps
         if line.until_tokens < context + (most - 1) * grows:
             most = max(1, int((line.until_tokens - context) // grows) + 1)
         if first_s < self._floor_s:
@@ -306,7 +291,7 @@ class Replica:
         """Every group has decoded so many steps more: what is due happens."""
         self._decode_steps += n_steps
         self._loads.grow(n_steps)
-        for index in self._take_due():
+        for index in self._due.take(self._decode_steps):
             group = self.groups[index]
             for request in group.follow(self._decode_steps):
                 self._done(request)
