@@ -22,23 +22,12 @@ class Job:
         return self.prompt + self.emitted
 
 
-class PlainLoop:
-    def __init__(self, jobs, knobs, step_s, kv_blocks):
-        self.jobs, self.knobs, self.step_s = jobs, knobs, step_s
-        self.coming = sorted(jobs, key=lambda job: job.arrival_s)
-        self.free, self.waiting, self.running, self.now_s = kv_blocks, [], [], 0.0
-        self.kv_blocks, self.gaps, self.last_s = kv_blocks, [], {}
+class PlainGroup:
+    """One attention group: who waits, who runs, and its blocks."""
 
-    def run(self):
-        while self.coming or self.waiting or self.running:
-            if not self.waiting and not self.running:
-                self.now_s = max(self.now_s, self.coming[0].arrival_s)
-            while self.coming and self.coming[0].arrival_s <= self.now_s:
-                self.waiting.append(self.coming.pop(0))
-            self.step()
-            assert 0 <= self.free <= self.kv_blocks
-        assert self.free == self.kv_blocks
-        return self.jobs
+    def __init__(self, knobs, kv_blocks):
+        self.knobs, self.free, self.kv_blocks = knobs, kv_blocks, kv_blocks
+        self.waiting, self.running = [], []
 
     def needs(self, job, new):
         return -(-(job.computed + new) // self.knobs.block_tokens) - job.blocks
@@ -89,29 +78,61 @@ class PlainLoop:
             budget -= new
         return found
 
-    def step(self):
-        self.changed = False
+    def plan(self, now_s):
+        """(decodes, prompts with their new tokens) of the next step."""
+        self.now_s, self.changed = now_s, False
         budget = self.knobs.max_batched_tokens
         if self.knobs.mixed_steps:
             decodes = self.room_for_decodes()
-            prompts = self.prompts(budget - len(decodes))
-        else:
-            prompts = self.prompts(budget)
-            decodes = [] if prompts else self.room_for_decodes()
+            return decodes, self.prompts(budget - len(decodes))
+        prompts = self.prompts(budget)
+        return ([] if prompts else self.room_for_decodes()), prompts
+
+
+class PlainLoop:
+    """Groups that step together; `step_s` of (decodes, their cached tokens, prompt tokens) of all groups together, and
+    of the decodes and cached tokens of the fullest."""
+
+    def __init__(self, jobs, knobs, step_s, kv_blocks, n_groups=1):
+        self.jobs, self.step_s = jobs, step_s
+        self.coming = sorted(jobs, key=lambda job: job.arrival_s)
+        self.groups = [PlainGroup(knobs, kv_blocks) for _ in range(n_groups)]
+        self.now_s, self.gaps, self.last_s, self.n_come = 0.0, [], {}, 0
+
+    def run(self):
+        while self.coming or any(group.waiting or group.running for group in self.groups):
+            if not any(group.waiting or group.running for group in self.groups):
+                self.now_s = max(self.now_s, self.coming[0].arrival_s)
+            while self.coming and self.coming[0].arrival_s <= self.now_s:
+                self.groups[self.n_come % len(self.groups)].waiting.append(self.coming.pop(0))
+                self.n_come += 1
+            self.step()
+            assert all(0 <= group.free <= group.kv_blocks for group in self.groups)
+        assert all(group.free == group.kv_blocks for group in self.groups)
+        return self.jobs
+
+    def step(self):
+        planned = [(group, *group.plan(self.now_s)) for group in self.groups]
+        decodes = [job for _, own, _ in planned for job in own]
+        prompts = [prompt for _, _, own in planned for prompt in own]
         if not prompts and not decodes:
             return
-        context = sum(job.computed for job in decodes)
-        self.now_s += self.step_s(len(decodes), context, sum(new for _, new in prompts))
-        for job in decodes:
-            job.computed += 1
-            self.token(job)
-        for job, new in prompts:
-            job.computed += new
-            if job.computed == job.target:
-                job.decoding = True
-                self.token(job)
+        alone = len(self.groups) == 1
+        fullest = 0 if prompts or alone else max(sum(job.computed for job in own) for _, own, _ in planned)
+        self.now_s += self.step_s(
+            len(decodes), sum(job.computed for job in decodes), sum(new for _, new in prompts), fullest
+        )
+        for group, own, chunks in planned:
+            for job in own:
+                job.computed += 1
+                self.token(job, group)
+            for job, new in chunks:
+                job.computed += new
+                if job.computed == job.target:
+                    job.decoding = True
+                    self.token(job, group)
 
-    def token(self, job):
+    def token(self, job, group):
         job.emitted += 1
         if job.emitted == 1:
             job.first_s = self.now_s
@@ -120,5 +141,5 @@ class PlainLoop:
         self.last_s[id(job)] = self.now_s
         if job.emitted == job.output:
             job.end_s = self.now_s
-            self.running.remove(job)
-            self.free += job.blocks
+            group.running.remove(job)
+            group.free += job.blocks

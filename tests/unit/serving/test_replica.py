@@ -1,11 +1,13 @@
 """One replica: by hand, against the scheduler written out plainly, and what must hold whatever comes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from unit.serving.plain_loop import Job, PlainLoop
-from unit.serving.toy_steps import TICK_S, ToyLines, ToySteps, requests, step_s
+from unit.serving.toy_steps import TICK_S, ToyGroups, ToyLines, ToySteps, requests, step_s
 
 from simulator.serving.distributions import steps_of
 from simulator.serving.knobs import BackendKnobs
@@ -80,6 +82,23 @@ def test_the_fast_loop_is_the_plain_one_to_the_last_bit(rows, knobs, room, steps
     total = (seconds * weights).sum() + (odd[:, 0] * odd[:, 1]).sum()
     assert weights.sum() + odd[:, 1].sum() == len(plain.gaps)
     assert total == sum(plain.gaps)
+
+
+@settings(max_examples=150, deadline=None)
+@given(rows=loads(), knobs=KNOBS, room=st.sampled_from([180, 400, 4000]), n_groups=st.integers(2, 4))
+def test_groups_step_together_each_with_its_own_scheduler(rows, knobs, room, n_groups):
+    kv_blocks = -(-room // knobs.block_tokens)
+    knobs = replace(knobs, group_router="round_robin")
+    done = run(rows, knobs=knobs, steps=ToyGroups(), kv_blocks=kv_blocks, n_groups=n_groups)
+    plain = PlainLoop([Job(*row) for row in rows], knobs, step_s, kv_blocks, n_groups)
+    jobs, table = plain.run(), done.requests
+    assert table["admitted_s"].tolist() == [job.admitted_s for job in jobs]
+    assert table["first_token_s"].tolist() == [job.first_s for job in jobs]
+    assert table["end_s"].tolist() == [job.end_s for job in jobs]
+    assert table["preemptions"].tolist() == [job.preemptions for job in jobs]
+    seconds, weights = steps_of(done.iterations)
+    odd = done.odd_gaps_N2
+    assert (seconds * weights).sum() + (odd[:, 0] * odd[:, 1]).sum() == sum(plain.gaps)
 
 
 @settings(max_examples=60, deadline=None)

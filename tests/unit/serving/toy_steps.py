@@ -9,9 +9,10 @@ TICK_S = 2.0**-10
 FOREVER = 1e18
 
 
-def step_s(n_decode, context, prompt_tokens):
-    """8 ticks, one per sequence, one per 256 cached tokens, one per 16 prompt tokens."""
-    return TICK_S * (8 + n_decode + context / 256 + prompt_tokens / 16)
+def step_s(n_decode, context, prompt_tokens, fullest_context=0):
+    """8 ticks, one per sequence, one per 256 cached tokens, one per 16 prompt tokens, one per 64 cached tokens of the
+    fullest group (of several, in a step of decodes)."""
+    return TICK_S * (8 + n_decode + context / 256 + prompt_tokens / 16 + fullest_context / 64)
 
 
 class ToySteps:
@@ -19,6 +20,14 @@ class ToySteps:
 
     def seconds(self, batch):
         return step_s(batch.n_decode, batch.decode_context_tokens, batch.prefill_tokens)
+
+
+class ToyGroups:
+    """`step_s` of several groups, one step at a time."""
+
+    def seconds(self, batch):
+        fullest = 0 if batch.prefills or batch.fullest is None else batch.fullest.context_tokens
+        return step_s(batch.n_decode, batch.decode_context_tokens, batch.prefill_tokens, fullest)
 
 
 class ToyLines(ToySteps):
