@@ -38,7 +38,7 @@ def compare(run: RecordedRun, setup: EngineSetup) -> Comparison:
     """Replay the run's own arrivals and lengths, and return how far every statistic is from the recorded one."""
     replayed = replay(
         iter([run.traffic()]), knobs=setup.knobs, step_times=setup.step_times, kv_blocks=setup.kv_blocks,
-        n_replicas=setup.n_replicas, n_groups=setup.n_groups, router="least_loaded",
+        n_replicas=setup.n_replicas, n_groups=setup.n_groups, router="fewest_waiting",
     )  # fmt: skip
     recorded, simulated = latencies(run.requests), latencies(replayed.requests)
     peer = peer_errors(run.folder)

@@ -6,15 +6,15 @@ final norm, LM head and sampler of its sequences. The tables measure one chunk b
 - several chunks count as the one chunk with their tokens and their (query, key) pairs;
 - decodes count with their mean context; where the decode kernel no longer splits a sequence over SMs, the longest one
   outlasts the others, and `long_decode_share` of that difference is added;
-- steps that run as a CUDA graph take the size that was captured.
+- steps that run as a CUDA graph take the size that was captured, in every group of several: the experts get them all.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import ceil, sqrt
+from math import sqrt
 
-from simulator.serving.step_times import StepBatch
+from simulator.serving.step_times import GroupBatch, StepBatch
 from validation.serving.constants import Link, Overhead
 from validation.serving.expert_table import expected_activated
 from validation.serving.kernel_tables import NORMS_PER_BLOCK, ONCE, KernelTables
@@ -47,39 +47,36 @@ class TableStepTimes:
 
     def seconds(self, batch: StepBatch) -> float:
         """Return the seconds of one step [s]: those of its fullest group, for which the others wait."""
-        prompts, n_decode = fullest_group(batch.prefills, self.n_groups), self._decodes(batch)
-        tokens = self._captured(n_decode + sum(new for new, _ in prompts))
-        block_s = self._block_line.at(tokens) + self._attention_s(batch, prompts) + self._links_s(tokens)
-        ends_s = self._ends_line.at(tokens) + self._sequence_line.at(n_decode + len(prompts))
-        prompts_s = self.overhead.prompt_step_s if prompts else 0.0
-        gathered = max(tokens, batch.n_decode + batch.prefill_tokens)
+        own = batch.fullest or GroupBatch(batch.n_decode, batch.decode_context_tokens, batch.prefills)
+        n_new, prompts_s = own.n_decode + own.prefill_tokens, self.overhead.prompt_step_s if batch.prefills else 0.0
+        tokens = self._captured(n_new)
+        everyone = tokens * self.n_groups if tokens > n_new else batch.n_decode + batch.prefill_tokens
+        attention_s = self._attention_s(own, batch.longest_decode_tokens)
+        block_s = self._block_line.at(tokens) + attention_s + self._links_s(tokens)
+        ends_s = self._ends_line.at(tokens) + self._sequence_line.at(own.n_decode + len(own.prefills))
+        gathered = max(tokens, everyone)
         return self.model.n_layers * block_s + self._experts_s(tokens, gathered) + ends_s + prompts_s
 
     def covers(self, tokens: float) -> bool:
         """Return whether the dense layers were measured around so many new tokens of one group."""
         return self._block_line.covers(tokens)
 
-    def _decodes(self, batch: StepBatch) -> int:
-        """Sequences at decode in the fullest group."""
-        return ceil(batch.n_decode / self.n_groups)
-
     def _captured(self, tokens: float) -> float:
         """Tokens of the step as it runs: up to the next captured size, or as they are beyond the largest."""
         return next((size for size in self.graph_sizes if size >= tokens), tokens)
 
-    def _attention_s(self, batch: StepBatch, prompts: Prompts) -> float:
-        n_decode = self._decodes(batch)
-        mean = batch.decode_context_tokens / batch.n_decode if batch.n_decode else 0.0
-        chunk, history = one_chunk(prompts)
+    def _attention_s(self, own: GroupBatch, longest: int) -> float:
+        n_decode = own.n_decode
+        mean = own.context_tokens / n_decode if n_decode else 0.0
+        chunk, history = one_chunk(own.prefills)
         together_s = self.tables.attention.at(chunk=chunk, history=history, n_decode=n_decode, context=mean)
-        return together_s if chunk or not n_decode else together_s + self._longest_s(batch, n_decode, together_s)
+        return together_s if chunk or not n_decode else together_s + self._longest_s(longest, n_decode, together_s)
 
-    def _longest_s(self, batch: StepBatch, n_decode: int, together_s: float) -> float:
+    def _longest_s(self, longest: int, n_decode: int, together_s: float) -> float:
         """What the longest of unsplit sequences adds; 0 while the kernel splits them."""
         least = self._unsplit_from
         if not least or self._captured(n_decode) < least:
             return 0.0
-        longest = batch.longest_decode_tokens
         alone_s = self.tables.attention.at(chunk=0, history=0, n_decode=min(n_decode, least), context=longest)
         return self.overhead.long_decode_share * max(0.0, alone_s - together_s)
 
@@ -126,27 +123,12 @@ class TableStepTimes:
         return sum_of_lines(list(self.tables.per_sequence.values()))
 
 
-def fullest_group(prompts: Prompts, n_groups: int) -> Prompts:
-    """Return the prompts of the group with the most new tokens, each dealt in order to the group with the fewest."""
-    if n_groups == 1:
-        return prompts
-    dealt: list[list[tuple[int, int]]] = [[] for _ in range(n_groups)]
-    for prompt in prompts:
-        min(dealt, key=_new_tokens).append(prompt)
-    fullest: Prompts = max(dealt, key=_new_tokens)
-    return fullest
-
-
-def _new_tokens(prompts: Sequence[tuple[int, int]]) -> int:
-    return sum(new for new, _ in prompts)
-
-
 def one_chunk(prompts: Prompts) -> tuple[float, float]:
     """Return (new tokens, history) of the one chunk with the (query, key) pairs of several: n h + n (n + 1) / 2.
 
     Chunks of short prompts have fewer pairs than one of all their tokens: it is then a shorter one without history.
     """
-    new_tokens = _new_tokens(prompts)
+    new_tokens = sum(new for new, _ in prompts)
     if not new_tokens:
         return 0.0, 0.0
     pairs = sum(new * history + new * (new + 1) / 2.0 for new, history in prompts)

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from simulator.serving.step_times import StepBatch
+from simulator.serving.step_times import GroupBatch, StepBatch
 from validation.serving.constants import Link, Overhead
 from validation.serving.engine_setup import graph_sizes
 from validation.serving.kernel_tables import read_kernel_tables
 from validation.serving.lines import Line
 from validation.serving.served_model import served_model
-from validation.serving.table_step_times import TableStepTimes, fullest_group, one_chunk
+from validation.serving.table_step_times import TableStepTimes, one_chunk
 
 MOE_CONFIG = {
     "model_type": "mixtral", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -28,10 +28,11 @@ def times(run_folder):
     )  # fmt: skip
 
 
-def us(times, n_decode=0, context=0, prefills=(), longest=0):
+def us(times, n_decode=0, context=0, prefills=(), longest=0, fullest=None):
     batch = StepBatch(
-        n_decode=n_decode, decode_context_tokens=context, prefills=prefills, longest_decode_tokens=longest
-    )
+        n_decode=n_decode, decode_context_tokens=context, prefills=prefills, longest_decode_tokens=longest,
+        fullest=fullest,
+    )  # fmt: skip
     return times.seconds(batch) * 1e6
 
 
@@ -74,17 +75,15 @@ def test_a_moe_block_stands_in_every_layer(experts):
     assert us(experts, n_decode=2, context=32) == pytest.approx(47 + 2 * 100)
 
 
-def test_groups_share_decodes_gather_tokens_and_wait_for_the_group_with_the_prompt(experts):
+def test_groups_gather_all_tokens_and_wait_for_the_fullest(experts):
+    """Four decodes and a prompt of 16: the fullest group has one of the decodes and the prompt, 17 new tokens."""
     link = Link(seconds=Line(xs=[0.0, 1.0], seconds=[10e-6, 10e-6]), source="toy")
     both = replace(experts, n_groups=2, expert_parallel=True, link=link)
     exchange = 2 * 2 * 10  # two layers gather and scatter
-    assert us(both, n_decode=4, context=64) == pytest.approx(20 * 2 + 7 + 200 + exchange)
-    assert us(both, n_decode=4, context=64, prefills=((16, 0),)) == pytest.approx(20 * 18 + 7 + 200 + exchange)
-
-
-def test_prompts_are_dealt_to_the_group_with_the_fewest_tokens():
-    assert fullest_group(((5, 0), (3, 0), (4, 0)), 2) == [(3, 0), (4, 0)]
-    assert fullest_group(((5, 0), (3, 0)), 1) == ((5, 0), (3, 0))
+    assert us(both, n_decode=4, context=64, fullest=GroupBatch(3, 48, ())) == pytest.approx(20 * 3 + 7 + 200 + exchange)
+    prompt = ((16, 0),)
+    asked = us(both, n_decode=4, context=64, prefills=prompt, fullest=GroupBatch(1, 16, prompt))
+    assert asked == pytest.approx(20 * 17 + 7 + 200 + exchange)
 
 
 def test_one_chunk_keeps_tokens_and_pairs():
