@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import fields, is_dataclass
 
 from hw_profiles.faults import Fault
-from workloads.model import ModelSpec
+from workloads.model import ModelSpec, MoeSpec
 
 _MAY_BE_ZERO = {
     "n_dense_layers", "dense_ffn", "attention.q_lora_rank", "moe.n_zero_experts", "moe.n_shared_experts",
@@ -22,6 +22,7 @@ def check_for_impossible_model(model: ModelSpec) -> Iterable[Fault]:
             yield _fault(path, value, f"{low} to {_LARGEST}", "write a size that a model can have")
     if moe.top_k > moe.n_routed_experts:
         yield _fault("moe.top_k", moe.top_k, f"up to moe.n_routed_experts, {moe.n_routed_experts}", "lower it")
+    yield from _impossible_groups(moe)
     if not 0.0 <= moe.mean_ffn_experts <= moe.top_k:
         allowed = f"0 to moe.top_k, {moe.top_k}"
         yield _fault("moe.mean_ffn_experts", moe.mean_ffn_experts, allowed, "set it together with moe.top_k")
@@ -30,6 +31,18 @@ def check_for_impossible_model(model: ModelSpec) -> Iterable[Fault]:
     if moe.n_routed_experts and model.n_dense_layers > most:
         allowed = f"0 to {most} ({model.n_layers} layers, block {model.block!r})"
         yield _fault("n_dense_layers", model.n_dense_layers, allowed, "lower it")
+
+
+def _impossible_groups(moe: MoeSpec) -> Iterator[Fault]:
+    groups, limited = moe.n_expert_groups, moe.n_limited_groups
+    if groups < 1 or moe.n_routed_experts % groups:
+        allowed = f"1 or more, dividing moe.n_routed_experts, {moe.n_routed_experts}"
+        yield _fault("moe.n_expert_groups", groups, allowed, "set it together with moe.n_limited_groups")
+    elif not 1 <= limited <= groups or (moe.group_limited and limited * moe.n_routed_experts < groups * moe.top_k):
+        allowed = f"1 to moe.n_expert_groups, {groups}, with room for moe.top_k, {moe.top_k}"
+        yield _fault("moe.n_limited_groups", limited, allowed, "raise it")
+    if moe.group_limited and moe.n_zero_experts:
+        yield _fault("moe.n_limited_groups", limited, "no limit beside zero experts", "set it to moe.n_expert_groups")
 
 
 def _check_indexer(model: ModelSpec) -> Iterable[Fault]:

@@ -63,7 +63,7 @@ HOUSE = Rules(
         "workloads.replayed",
         "workloads.choices",
         "workloads.expert_placement",
-        "workloads.traffic",
+        "workloads.traffic | workloads.limited_routing",
         "workloads.contexts | workloads.routing | workloads.routing_counts | workloads.zoo | workloads.layers"
         " | workloads.hf_config",
         "workloads.step | workloads.graph | workloads.scmoe_models | workloads.indexer",

@@ -10,11 +10,11 @@ from functools import partial
 import numpy as np
 
 from workloads.expert_placement import ExpertPlacement
+from workloads.limited_routing import included, limited_touch, sample_within_limits
 from workloads.ops import FloatArray, IntArray
 from workloads.routing import (
     inclusion_probabilities,
     power_law,
-    sample_choices,
     split_touch_probabilities,
     touch_probabilities,
 )
@@ -57,14 +57,17 @@ def expected_choices(
     step: StepSpec, placement: ExpertPlacement, tokens_S: FloatArray, popularity_N: FloatArray, pmf_K: FloatArray
 ) -> ChoiceCounts:
     """Return the exact expectations of the choices of `tokens_S` tokens on each source rank."""
-    include_N = inclusion_probabilities(popularity_N, pmf_K)
+    include_N = included(step.model.moe, popularity_N, pmf_K)
     choices_SN = np.outer(tokens_S, include_N)
     zero_slots = remapped_slots(step, pmf_K)
     if zero_slots:
         choices_SN[:, 0] += tokens_S * zero_slots
     with_row_N = _with_remapped_row(include_N, popularity_N, pmf_K) if zero_slots else include_N
-    touch = _touch_of_replicas if placement.replicated else _touch_of_single_slots
-    rank_FD, node_FM = touch(placement, popularity_N, pmf_K, remapped=bool(zero_slots))
+    if step.model.moe.group_limited:
+        rank_FD, node_FM = _touch_within_limits(step, placement, popularity_N, pmf_K)
+    else:
+        touch = _touch_of_replicas if placement.replicated else _touch_of_single_slots
+        rank_FD, node_FM = touch(placement, popularity_N, pmf_K, remapped=bool(zero_slots))
     tokens_S1, origin_S = tokens_S[:, None], placement.origin_S
     return ChoiceCounts(
         choices_SQ=placement.slots_of(choices_SN),
@@ -107,6 +110,14 @@ def _touch_of_replicas(
     return touch(rank_FND), touch(node_FNM)
 
 
+def _touch_within_limits(
+    step: StepSpec, placement: ExpertPlacement, popularity_N: FloatArray, pmf_K: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Probabilities that a token of limited groups touches each rank (F, D) and node (F, M)."""
+    touch = partial(limited_touch, step.model.moe, popularity_N, pmf_K)
+    return touch(placement.share_on_ranks()), touch(placement.share_on_nodes())
+
+
 def _with_remapped_row(include_N: FloatArray, popularity_N: FloatArray, pmf_K: FloatArray) -> FloatArray:
     """Probability that a token has a row of each expert when every token with a zero expert has one of expert 0."""
     with_row_N = include_N.copy()
@@ -139,7 +150,7 @@ def sampled_choices(
     """Return one draw of the choices of `tokens_S` tokens (rounded to whole ones) on each source rank."""
     whole_S = np.round(tokens_S).astype(np.int64)
     source_T = np.repeat(np.arange(placement.n_ranks), whole_S)
-    token, expert = sample_choices(popularity_N, pmf_K, len(source_T), rng)
+    token, expert = sample_within_limits(step.model.moe, popularity_N, pmf_K, len(source_T), rng)
     if remapped_slots(step, pmf_K):
         zeros_T = len(pmf_K) - 1 - np.bincount(token, minlength=len(source_T))
         token = np.concatenate([token, np.repeat(np.arange(len(source_T)), zeros_T)])

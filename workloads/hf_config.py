@@ -222,6 +222,7 @@ def _sigmoid_moe(keys: ConfigKeys) -> MoeSpec:
     return MoeSpec(
         n_routed_experts=keys.count("n_routed_experts"), n_zero_experts=0, top_k=top_k, mean_ffn_experts=float(top_k),
         expert_ffn=width, n_shared_experts=n_shared, shared_ffn=width if n_shared else 0, correction_bias=True,
+        n_expert_groups=keys.count("n_group", default=1), n_limited_groups=keys.count("topk_group", default=1),
     )  # fmt: skip
 
 

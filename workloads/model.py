@@ -53,6 +53,7 @@ class MoeSpec:
 
     `mean_ffn_experts` is K_e, the mean number of FFN experts per token that the router was trained to choose;
     equal to `top_k` where there are no zero-computation experts. `n_shared_experts` each of `shared_ffn` width.
+    A token's experts lie in at most `n_limited_groups` of `n_expert_groups` groups of neighbouring experts.
     """
 
     n_routed_experts: int
@@ -63,6 +64,13 @@ class MoeSpec:
     n_shared_experts: int = 0
     shared_ffn: int = 0
     correction_bias: bool = False
+    n_expert_groups: int = 1
+    n_limited_groups: int = 1
+
+    @property
+    def group_limited(self) -> bool:
+        """Whether a token may not choose from every group."""
+        return self.n_limited_groups < self.n_expert_groups
 
 
 Shortcut = Literal[0, 1, 2, 3]

@@ -11,9 +11,10 @@ import numpy as np
 from workloads.choices import popularity, remapped_slots
 from workloads.expert_placement import ExpertPlacement, contiguous, eplb, eplb_hierarchical, round_robin
 from workloads.layout import LOAD_AWARE
+from workloads.limited_routing import included
 from workloads.ops import FloatArray, IntArray
 from workloads.replayed import load_trace, recorded_ids, recorded_loads
-from workloads.routing import ffn_expert_distribution, inclusion_probabilities
+from workloads.routing import ffn_expert_distribution
 from workloads.step import StepSpec
 from workloads.zoo import n_moe_layers
 
@@ -73,7 +74,7 @@ def _group_tokens(step: StepSpec) -> float:
 
 def _expected_loads(step: StepSpec, popularity_N: FloatArray, pmf_K: FloatArray) -> FloatArray:
     """Mean rows per token of each expert."""
-    loads_N = inclusion_probabilities(popularity_N, pmf_K)
+    loads_N = included(step.model.moe, popularity_N, pmf_K)
     loads_N[0] += remapped_slots(step, pmf_K)
     return loads_N
 

@@ -192,7 +192,11 @@ def sample_choices(
     Whole tokens are redrawn until their experts are distinct, which is exactly the law above; where that would
     reject nearly always, experts are decided one after the other from the symmetric polynomials: the same law.
     """
-    k_T = rng.choice(len(pmf_K), size=n_tokens, p=pmf_K)
+    return choose_given(popularity_N, rng.choice(len(pmf_K), size=n_tokens, p=pmf_K), rng)
+
+
+def choose_given(popularity_N: FloatArray, k_T: IntArray, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
+    """Draw `k_T` experts for each token: (token index, expert) of every choice, in token order."""
     weights_N = popularity_N * len(popularity_N)
     top = int(k_T.max(initial=0))
     e = symmetric_polynomials(popularity_N, top)

@@ -64,7 +64,7 @@ def deepseek_v3() -> ModelSpec:
         dense_ffn=18432, n_dense_layers=3,
         moe=MoeSpec(
             n_routed_experts=256, n_zero_experts=0, top_k=8, mean_ffn_experts=8.0, expert_ffn=2048,
-            n_shared_experts=1, shared_ffn=2048, correction_bias=True,
+            n_shared_experts=1, shared_ffn=2048, correction_bias=True, n_expert_groups=8, n_limited_groups=4,
         ),
         vocab=129280, mtp=MtpSpec(n_layers=1, ffn="moe"),
     )  # fmt: skip

@@ -4,10 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from validation.clusters.deepseek import deepseek_part
 from validation.clusters.longcat2 import longcat2_part
 from validation.clusters.parts import Part, part_document
 
 PARTS: Mapping[str, Callable[[Path], Part]] = {  # name → the part, given the directory of published tables
+    "deepseek": deepseek_part,
     "longcat2": longcat2_part,
 }
 

@@ -12,7 +12,7 @@ import numpy as np
 from workloads.lowering.border_bytes import border_bytes
 from workloads.lowering.expert_exchanges import EXPERT_EXCHANGES
 from workloads.lowering.ffn import up_name
-from workloads.lowering.kernels import elementwise, gemm
+from workloads.lowering.kernels import ACTIVATION_BYTES, INPUT_BYTES, elementwise, gemm
 from workloads.lowering.view import View
 from workloads.memory import ROUTER_WEIGHT_BYTES, WEIGHT_BYTES
 from workloads.ops import BytesByDistance, FloatArray, Traffic, Work
@@ -73,6 +73,11 @@ def _router(view: View) -> list[Work]:
 
 
 def _experts(view: View, at: int) -> list[Work]:
+    """The products of the experts with the activation between them, which writes what the second reads.
+
+    DeepGEMM's contiguous kernels want the rows of an expert side by side: rows are moved there from where they arrived,
+    and summed back (permute and unpermute of DeepSeek's training trace; ep_scatter and ep_gather of SGLang)."""
+    contiguous = view.step.phase == "prefill" or bool(view.step.chunks)
     model, precision = view.step.model, view.step.precision.weights
     loads, width = view.loads, model.moe.expert_ffn
     rows_C, active_C, rows_CX = loads.rows_LR[at], loads.active_LR[at], loads.rows_LRX[at]
@@ -95,15 +100,22 @@ def _experts(view: View, at: int) -> list[Work]:
                 "hidden": model.hidden,
                 "inter": width,
             },
-            variant="contiguous" if view.step.phase == "prefill" or view.step.chunks else "masked",
+            variant="contiguous" if contiguous else "masked",
             rows_CX=rows_CX,
         )
 
-    return [
+    act_bytes = ACTIVATION_BYTES * model.n_up + INPUT_BYTES[precision]
+    products = [
         grouped(f"experts.{up_name(model)}", model.n_up * float(width), model.hidden),
-        elementwise(view, "experts.act", "experts", bytes_C=rows_C * width * 2.0 * (model.n_up + 1)),
+        elementwise(view, "experts.act", "experts", bytes_C=rows_C * width * act_bytes),
         grouped("experts.down", model.hidden, width),
     ]
+    if not contiguous or precision != "fp8":
+        return products
+    row_bytes_C = rows_C * model.hidden
+    permute = elementwise(view, "experts.permute", "experts", bytes_C=2.0 * INPUT_BYTES[precision] * row_bytes_C)
+    unpermute = elementwise(view, "experts.unpermute", "experts", bytes_C=2.0 * ACTIVATION_BYTES * row_bytes_C)
+    return [permute, *products, unpermute]
 
 
 def _local(view: View) -> AllToAllPhases:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from workloads.lowering.segments import Layer
 from workloads.schedules.build import Deps, GraphBuilder
 from workloads.schedules.single_batch import prefill_pairs, sbo, sbo_one_stream, sequential, two_stream
-from workloads.schedules.two_batch import tbo, tbo_phased
+from workloads.schedules.two_batch import tbo, tbo_five_stage, tbo_phased
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +23,7 @@ class Schedule:
 SCHEDULES: Mapping[str, Schedule] = {
     "sequential": Schedule(place=sequential, n_parts=1, scmoe_only=False, overlaps=False),
     "tbo": Schedule(place=tbo, n_parts=2, scmoe_only=False, overlaps=True),
+    "tbo_five_stage": Schedule(place=tbo_five_stage, n_parts=2, scmoe_only=False, overlaps=True),
     "tbo_phased": Schedule(place=tbo_phased, n_parts=2, scmoe_only=False, overlaps=True),
     "sbo": Schedule(place=sbo, n_parts=1, scmoe_only=True, overlaps=True),
     "sbo_one_stream": Schedule(place=sbo_one_stream, n_parts=1, scmoe_only=True, overlaps=True),

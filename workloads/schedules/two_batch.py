@@ -5,10 +5,13 @@ Streams: "main" computes, "comm" carries flights, "moe" is the second lane of th
 
 from collections.abc import Sequence
 
+from workloads.lowering.attention import AttentionBlock
 from workloads.lowering.segments import DenseLayer, Layer, MoeLayer, ScmoeLayer
 from workloads.ops import Work
 from workloads.schedules.build import Deps, GraphBuilder, joined
 from workloads.schedules.shortcut import after_first_attention, backbone, moe_input
+
+Pending = tuple[Deps, Deps]  # what a half's compute and its flight end with
 
 
 def tbo(build: GraphBuilder, parts: Sequence[Sequence[Layer]], after: Deps) -> Deps:
@@ -17,36 +20,53 @@ def tbo(build: GraphBuilder, parts: Sequence[Sequence[Layer]], after: Deps) -> D
     Per layer: attention, router and dispatch send of A, then of B; experts and combine send of A, then of B; for a
     ScMoE layer the dense path of A, then of B; each half takes up its combine where its next layer needs it.
     """
-    ends = [after, after]
+    pending: list[Pending] = [(after, after), (after, after)]
+    before: Sequence[Layer | None] = [None, None]
     for layers in zip(*parts, strict=True):
-        flights = [_send(build, layer, ends[h]) for h, layer in enumerate(layers)]
-        flights = [_experts(build, layer, *flights[h]) for h, layer in enumerate(layers)]
-        dense = [_dense_path(build, layer, flights[h][0]) for h, layer in enumerate(layers)]
-        ends = [_finish(build, layer, dense[h], flights[h][1]) for h, layer in enumerate(layers)]
-    return joined(*ends)
+        for h, layer in enumerate(layers):
+            pending[h] = _send(build, layer, _finish(build, before[h], *pending[h]))
+        for h, layer in enumerate(layers):
+            pending[h] = _experts(build, layer, *pending[h])
+        for h, layer in enumerate(layers):
+            pending[h] = (_dense_path(build, layer, pending[h][0]), pending[h][1])
+        before = layers
+    return joined(*(_finish(build, before[h], *pending[h]) for h in (0, 1)))
 
 
-def _send(build: GraphBuilder, layer: Layer, after: Deps) -> tuple[Deps, Deps]:
-    """Place attention to dispatch flight; return what the half's compute and its flight end with."""
+def _send(build: GraphBuilder, layer: Layer, after: Deps) -> Pending:
+    """Place attention to dispatch flight."""
     if isinstance(layer, DenseLayer):
-        works = [*layer.attention.all, layer.post_norm, *layer.ffn.all]
+        works = [*_attention(layer), *layer.ffn.all]
         end = build.chain(works, stream="main", layer=layer.index, after=after, suffix=layer.suffix)
         return end, end
-    works = [*_attention(layer), *layer.moe.router, *layer.moe.dispatch.issue]
-    sent = build.chain(works, stream="main", layer=layer.index, after=after, suffix=layer.suffix)
-    flight = layer.moe.dispatch.flight
+    works = [*_attention(layer), *layer.moe.router]
+    routed = build.chain(works, stream="main", layer=layer.index, after=after, suffix=layer.suffix)
+    return _dispatch_and_shared(build, layer, routed)
+
+
+def _dispatch_and_shared(build: GraphBuilder, layer: MoeLayer | ScmoeLayer, after: Deps) -> Pending:
+    issue, flight = layer.moe.dispatch.issue, layer.moe.dispatch.flight
+    sent = build.chain(issue, stream="main", layer=layer.index, after=after, suffix=layer.suffix)
     landed = build.chain(flight, stream="comm", layer=layer.index, after=sent, suffix=layer.suffix)
     shared = layer.shared if isinstance(layer, MoeLayer) else []
     return build.chain(shared, stream="main", layer=layer.index, after=sent, suffix=layer.suffix), landed
 
 
-def _attention(layer: MoeLayer | ScmoeLayer) -> list[Work]:
-    if isinstance(layer, MoeLayer):
+def _router(layer: Layer) -> Sequence[Work]:
+    return [] if isinstance(layer, DenseLayer) else layer.moe.router
+
+
+def _first_attention(layer: Layer) -> AttentionBlock:
+    return layer.attention_0 if isinstance(layer, ScmoeLayer) else layer.attention
+
+
+def _attention(layer: Layer) -> list[Work]:
+    if not isinstance(layer, ScmoeLayer):
         return [*layer.attention.all, layer.post_norm]
     return backbone(layer)[: _sends_after(layer)]
 
 
-def _experts(build: GraphBuilder, layer: Layer, compute: Deps, landed: Deps) -> tuple[Deps, Deps]:
+def _experts(build: GraphBuilder, layer: Layer, compute: Deps, landed: Deps) -> Pending:
     if isinstance(layer, DenseLayer):
         return compute, landed
     moe, at, suffix = layer.moe, layer.index, layer.suffix
@@ -72,11 +92,55 @@ def _sends_after(layer: ScmoeLayer) -> int:
     return max(moe_input(layer), after_first_attention(layer))
 
 
-def _finish(build: GraphBuilder, layer: Layer, compute: Deps, landed: Deps) -> Deps:
-    if isinstance(layer, DenseLayer):
+def _finish(build: GraphBuilder, layer: Layer | None, compute: Deps, landed: Deps) -> Deps:
+    if layer is None or isinstance(layer, DenseLayer):
         return compute
     works = [*layer.moe.combine.receive, layer.merge]
     return build.chain(works, stream="main", layer=layer.index, after=joined(compute, landed), suffix=layer.suffix)
+
+
+def tbo_five_stage(build: GraphBuilder, parts: Sequence[Sequence[Layer]], after: Deps) -> Deps:
+    """Two-batch overlap with layers in five stages, the second half two stages behind the first, on one compute stream.
+
+    Stages: attention up to its core; core, output projection and router; dispatch send and shared experts; experts and
+    combine send; what follows the combine. So a half's dispatch hides behind its shared experts and the other's
+    projections, its combine behind the other's core. DeepSeek's decode (open-infra-index, day 6, "5-stage pipeline");
+    the stages as SGLang cut them after it (sglang @02ed4a5, operations_strategy.py, deepseek_blog_decode).
+    """
+    pending: list[Pending] = [(after, after), (after, after)]
+    rows = [[(layer, stage) for layer in layers for stage in _STAGES] for layers in parts]
+    for at in range(len(rows[0]) + _STAGES_BEHIND):
+        for h, place in ((0, at), (1, at - _STAGES_BEHIND)):
+            if 0 <= place < len(rows[h]):
+                layer, stage = rows[h][place]
+                pending[h] = stage(build, layer, *pending[h])
+    return joined(*(deps for half in pending for deps in half))
+
+
+def _projections(build: GraphBuilder, layer: Layer, compute: Deps, landed: Deps) -> Pending:
+    works = _first_attention(layer).prepare
+    return build.chain(works, stream="main", layer=layer.index, after=compute, suffix=layer.suffix), landed
+
+
+def _core(build: GraphBuilder, layer: Layer, compute: Deps, landed: Deps) -> Pending:
+    works = [*_attention(layer)[len(_first_attention(layer).prepare) :], *_router(layer)]
+    return build.chain(works, stream="main", layer=layer.index, after=compute, suffix=layer.suffix), landed
+
+
+def _dispatch(build: GraphBuilder, layer: Layer, compute: Deps, landed: Deps) -> Pending:
+    if isinstance(layer, DenseLayer):
+        works = layer.ffn.all
+        return build.chain(works, stream="main", layer=layer.index, after=compute, suffix=layer.suffix), landed
+    return _dispatch_and_shared(build, layer, compute)
+
+
+def _combined(build: GraphBuilder, layer: Layer, compute: Deps, landed: Deps) -> Pending:
+    end = _finish(build, layer, _dense_path(build, layer, compute), landed)
+    return end, end
+
+
+_STAGES = (_projections, _core, _dispatch, _experts, _combined)
+_STAGES_BEHIND = 2
 
 
 def tbo_phased(build: GraphBuilder, parts: Sequence[Sequence[Layer]], after: Deps) -> Deps:
@@ -109,6 +173,4 @@ def _phase(build: GraphBuilder, attends: Layer | None, exchanges: Layer | None, 
 
 
 def _in_phase(layer: Layer) -> list[Work]:
-    if isinstance(layer, DenseLayer):
-        return [*layer.attention.all, layer.post_norm, *layer.ffn.all]
-    return _attention(layer)
+    return [*_attention(layer), *(layer.ffn.all if isinstance(layer, DenseLayer) else [])]

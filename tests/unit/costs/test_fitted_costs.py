@@ -33,6 +33,23 @@ def longcat(machine="h200_sxm", *settings):
     return load_scenario("longcat-flash-decode-h800x128", [f"machine={machine}", *settings])
 
 
+def test_an_fp8_product_that_was_timed_alone_takes_a_pass_that_quantises_too():
+    """H800's table is of DeepGEMM's kernel; the pass moves 3 bytes per value at 0.8 of the rate."""
+    machine, costs = priced(longcat("h800_sxm"))
+    work, cost = costs["ffn0.down"]
+    curve = machine.fitted["infersim_gemm_fp8", "gemm_fp8"].curve
+    product_s = gemm_s(192.0, 6144, 12288, chip=machine.chip, curve=curve)
+    assert work.precision == "fp8"
+    assert alone(machine, cost) == pytest.approx(product_s + 3e-6 + 192 * 12288 * 3 / (0.8 * 3.35e12))
+
+
+def test_passes_around_experts_are_free_only_where_the_curve_is_of_whole_layers():
+    for machine_name, free in (("h200_sxm", True), ("h800_sxm", False)):
+        machine, costs = priced(longcat(machine_name))
+        seconds = float(alone(machine, costs["experts.act"][1]).max())
+        assert (seconds == 0.0) is free
+
+
 def test_a_gemm_alone_takes_what_its_curve_says():
     machine, costs = priced(longcat())
     work, cost = costs["ffn0.gate_up"]

@@ -7,11 +7,13 @@ DEEPSEEK_V3 = {
     "num_attention_heads": 128, "num_experts_per_tok": 8, "num_hidden_layers": 61, "num_key_value_heads": 128,
     "num_nextn_predict_layers": 1, "q_lora_rank": 1536, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64,
     "tie_word_embeddings": False, "topk_method": "noaux_tc", "v_head_dim": 128, "vocab_size": 129280,
+    "n_group": 8, "topk_group": 4,
 }  # fmt: skip
 
 KIMI_K2 = {
     **DEEPSEEK_V3, "model_type": "kimi_k2", "first_k_dense_replace": 1, "n_routed_experts": 384,
     "num_attention_heads": 64, "num_key_value_heads": 64, "num_nextn_predict_layers": 0, "vocab_size": 163840,
+    "n_group": 1, "topk_group": 1,
 }  # fmt: skip
 
 GLM_5 = {
@@ -19,6 +21,7 @@ GLM_5 = {
     "index_head_dim": 128, "index_n_heads": 32, "index_topk": 2048, "intermediate_size": 12288,
     "num_attention_heads": 64, "num_hidden_layers": 78,
     "num_key_value_heads": 64, "q_lora_rank": 2048, "qk_nope_head_dim": 192, "v_head_dim": 256, "vocab_size": 154880,
+    "n_group": 1, "topk_group": 1,
 }  # fmt: skip
 
 GLM_4_5 = {

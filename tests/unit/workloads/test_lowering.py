@@ -15,6 +15,7 @@ from workloads.lower import lower
 from workloads.lowering.moe import payload_bytes
 from workloads.zoo import ZOO, decode_flops_per_token, longcat_flash, mixtral_8x7b, tiny
 
+SCHEDULES = ["sequential", "sbo", "two_stream", "tbo", "tbo_five_stage", "tbo_phased", "prefill_pairs"]
 BF16 = Precision(weights="bf16", attention_weights="bf16", dispatch="bf16")
 
 
@@ -160,7 +161,7 @@ def test_the_second_draft_runs_one_token_per_sequence():
     assert works["mtp1.lm_head"].flops_C.tolist() == works["mtp0.lm_head"].flops_C.tolist() == [2 * 3 * 64 * 256]
 
 
-@pytest.mark.parametrize("schedule", ["sequential", "sbo", "two_stream", "tbo", "tbo_phased", "prefill_pairs"])
+@pytest.mark.parametrize("schedule", SCHEDULES)
 def test_every_schedule_places_the_same_work(schedule):
     """Flops and bytes on the links do not depend on the order; halves read weights twice, which is not compared."""
 
@@ -173,10 +174,31 @@ def test_every_schedule_places_the_same_work(schedule):
     assert amounts(schedule) == pytest.approx(amounts("sequential"))
 
 
-@pytest.mark.parametrize("schedule", ["sequential", "sbo", "two_stream", "tbo", "tbo_phased", "prefill_pairs"])
+@pytest.mark.parametrize("schedule", SCHEDULES)
 def test_ops_wait_only_for_ops_issued_before_them(schedule):
     for index, op in enumerate(lower(toy_step(sequences=4), schedule).ops):
         assert all(dep < index for dep in op.deps)
+
+
+def test_rows_of_contiguous_fp8_experts_are_moved_together_and_summed_back():
+    """A prefill of 3 prompts of 8 tokens, 2 experts each, hidden 64: 48 rows on a rank alone, FP8 in and BF16 out, each
+    read and written; the activation between reads gate and up of width 32 and writes FP8."""
+    prompts = {
+        "phase": "prefill",
+        "prompt_tokens": 8,
+        "context_tokens": 0,
+        "all_to_all": "normal",
+        "n_gpus": 1,
+        "ep": 1,
+    }
+    works = works_of(toy_step(**prompts))
+    assert works["experts.permute"].activation_bytes_C.tolist() == [48 * 64 * 2]
+    assert works["experts.unpermute"].activation_bytes_C.tolist() == [48 * 64 * 2 * 2]
+    assert works["experts.act"].activation_bytes_C.tolist() == [48 * 32 * (2 * 2 + 1)]
+    assert not {"experts.permute", "experts.unpermute"} & {
+        *works_of(toy_step()),
+        *works_of(toy_step(**prompts, precision=BF16)),
+    }
 
 
 def test_ranks_that_are_alike_are_one_class():
