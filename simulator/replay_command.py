@@ -166,6 +166,11 @@ def _show(answer: ServingAnswer) -> None:
         f"step times: {error.median:.2%} median, {error.worst:.2%} worst interpolation error over {error.n_steps} "
         f"steps computed exactly", markup=False,
     )  # fmt: skip
+    asked = [name for name, source in knobs.sources.items() if source == "asked for"]
+    out.print(
+        f"scheduler: defaults of {knobs.name} {knobs.version}, asked for: {', '.join(asked) or 'none'}; every knob and "
+        f"its source: --report or --json", markup=False,
+    )  # fmt: skip
     for warning in answer.warnings:
         out.print(warning, markup=False)
 

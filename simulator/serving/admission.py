@@ -2,40 +2,34 @@
 
 Time does not pass here: `replica` says when a step has ended. The rules are those of vLLM's V1 scheduler: decodes
 first, then the prompt that is under way, then waiting requests in order until the first that finds no room; a decode
-without a block preempts the latest to be admitted, and nobody is admitted in that step.
+without a block preempts another, and nobody is admitted in that step. Knobs turn them into SGLang's.
+
+Where scheduling is asynchronous a step is put together while the one before runs: it does not know who comes or ends
+in between. So a request is in sight one step later, and what one held is free one step later, unless nothing ran.
 """
 
-from typing import NamedTuple
-
-from simulator.serving.blocks import Blocks, PlannedBlocks
-from simulator.serving.growth import Growth, Plain, Speculation
+from simulator.serving.blocks import block_pool
+from simulator.serving.growth import Growth, Law
 from simulator.serving.knobs import BackendKnobs
 from simulator.serving.ledger import RUNNING, WAITING, Ledger
 from simulator.serving.longest import Longest
-from simulator.serving.prefix_cache import PrefixCache
+from simulator.serving.preemption import loser
+from simulator.serving.prefixes import Prefixes
+from simulator.serving.reserve import OutputReserve
+from simulator.serving.step_times import Chunk
 from simulator.serving.waiting import WaitingQueue
-
-
-class Chunk(NamedTuple):
-    """New tokens of a prompt in one step, and its tokens that are cached when the step starts."""
-
-    request: int
-    new_tokens: int
-    context_tokens: int
 
 
 class Admission:
     """The requests of one attention group: those that wait, those at their prompt, those that decode.
 
     `n_decode` sequences decode with `decode_context` cached tokens in all, `growth_per_step` more after each step;
-    `step` counts decode steps. `moved_tokens`:
-    cached tokens that went to the host or came back since the last step (preemption by swapping).
+    `step` counts decode steps. `moved_tokens`: cached tokens swapped to the host or back since the last step.
     """
 
-    def __init__(self, *, ledger: Ledger, knobs: BackendKnobs, kv_blocks: int, law: Plain | Speculation) -> None:
+    def __init__(self, *, ledger: Ledger, knobs: BackendKnobs, kv_blocks: int, law: Law) -> None:
         self.waiting = WaitingQueue(knobs.policy, ledger)
-        kind = PlannedBlocks if law.queries > 1 else Blocks
-        self.blocks = kind(kv_blocks, knobs.block_tokens)
+        self.blocks = block_pool(kv_blocks, knobs.block_tokens, n_draft=law.queries - 1)
         self.n_decode = self.step = self.moved_tokens = 0
         self.decode_context = self.growth_per_step = 0.0
         self._law = law
@@ -44,22 +38,21 @@ class Admission:
         self._ledger = ledger
         self._knobs = knobs
         self._room_tokens = kv_blocks * knobs.block_tokens
-        self._spare_blocks = int(knobs.watermark * self.blocks.total)
-        self._to_come = 0.0  # tokens that the decoding sequences have still to be answered with
+        self._reserve = OutputReserve(knobs, ledger, self.blocks)
+        self._full = False  # somebody found no room, and nobody has left since
         self._running: dict[int, None] = {}  # in the order of admission
         self._computed: dict[int, int] = {}  # prompts under way: tokens in the cache
         self._growing: dict[int, Growth] = {}  # decodes
         self._longest = Longest()
-        self._shared: dict[int, tuple[int, ...]] = {}
         self._swapped: dict[int, int] = {}
-        self._cache: PrefixCache | None = None
-        self._hash_tokens = 0
+        self._prefixes = Prefixes(ledger, self.blocks)
+        self._ended: list[tuple[int, int]] = []  # (request, its blocks): the step after does not know of it
+        self._noticed: list[tuple[int, int]] = []
 
     def cache_prefixes(self, hash_tokens: int) -> None:
         """Keep prompts' blocks by hashes of `hash_tokens` tokens each, a multiple of the KV block."""
-        if self._cache is None and self._knobs.prefix_caching:
-            self._cache = PrefixCache(self.blocks, hash_tokens // self._knobs.block_tokens)
-            self._hash_tokens = hash_tokens
+        if self._knobs.prefix_caching:
+            self._prefixes.cache(hash_tokens)
 
     @property
     def n_running(self) -> int:
@@ -83,36 +76,58 @@ class Admission:
 
     def why_never(self, request: int) -> str:
         """Return why a request can never be answered, or nothing."""
-        prompt, output = self._ledger.prompt_tokens[request], self._ledger.output_tokens[request]
-        if prompt < 1 or output < 1:
-            return f"{prompt} prompt and {output} output tokens: at least one of each is needed"
-        if prompt + output - 1 > self._room_tokens:
-            return f"{prompt} prompt and {output} output tokens exceed the KV room of {self._room_tokens} tokens"
-        return ""
+        return self._ledger.why_never(request, room_tokens=self._room_tokens, slots_ahead=self.blocks.slots_ahead)
 
     def last_step(self, request: int) -> int:
         """Return the decode step after which a decode is done."""
         return self._growing[request].last_step
 
     def make_room(self, now_s: float) -> list[tuple[int, int]]:
-        """Preempt the latest requests until every decode left finds its block; return the decodes that had to go, each
-        with its `last_step`."""
-        gone = []
+        """Preempt requests until every decode left finds its block; return the decodes that had to go, each with its
+        `last_step`."""
+        gone: list[tuple[int, int]] = []
+        if self._knobs.mixed_steps:
+            self._free_noticed()
         while self.blocks.taken_at(self.step) > self.blocks.free:
-            latest = next(reversed(self._running))
-            if latest in self._computed:
-                self._drop_prompt(latest)
+            lost = loser(
+                self._ledger, latest_first=reversed(self._running), prompts=self._computed, growing=self._growing,
+                step=self.step, by_output=self._knobs.preempted_first == "fewest_output" and self._law.queries == 1,
+            )  # fmt: skip
+            if lost in self._computed:
+                self._drop_prompt(lost)
             else:
-                gone.append((latest, self.last_step(latest)))
-                self._preempt(latest, now_s)
+                gone.append((lost, self.last_step(lost)))
+                self._preempt(lost, now_s)
             self.may_change = True
+        if gone:
+            self._reserve.preempted(self.step)
         return gone
 
     def chunks(self, *, admit: bool) -> tuple[list[Chunk], list[int]]:
-        """Return the prompts' chunks of the next step and the swapped requests that are back among the decodes.
+        """Return the prompts' chunks of the next step and the swapped requests that are back among the decodes;
+        `admit`: waiting requests may enter."""
+        if not self._knobs.mixed_steps:
+            self._free_noticed()
+        if not self._knobs.async_scheduling:
+            self.waiting.see()
+        found, back = self._picked(admit)
+        if self._knobs.async_scheduling:
+            if admit and not found and not self.n_decode:  # nothing runs meanwhile: the next step knows it all
+                self._free_noticed()
+                self._free_noticed()
+                self.waiting.see()
+                found, back = self._picked(admit)
+            self.may_change |= bool(self._noticed) or len(self.waiting) > self.waiting.n_in_sight
+            self.waiting.see()
+        return found, back
 
-        `admit`: waiting requests may enter.
-        """
+    def _free_noticed(self) -> None:
+        """Free what requests held that ended before the last step began; those that ended in it are noticed now."""
+        for request, own in self._noticed:
+            self._free(request, own)
+        self._noticed, self._ended = self._ended, []
+
+    def _picked(self, admit: bool) -> tuple[list[Chunk], list[int]]:
         mixed = self._knobs.mixed_steps
         budget = self._knobs.max_batched_tokens - (self.n_decode * self._law.queries if mixed else 0)
         room = self.blocks.free - (self.blocks.taken_at(self.step) if mixed else 0)
@@ -127,17 +142,25 @@ class Admission:
             if new > 0:
                 self.blocks.used += need
                 room, budget = room - need, budget - new
-                found.append(Chunk(request, new, done))
-        if not admit or not len(self.waiting):
+                self._take(Chunk(request, new, done), found)
+        if not admit or not self.waiting.n_in_sight or self._full:
             return found, []
         return self._admitted(found, budget, room)
 
+    def _take(self, chunk: Chunk, found: list[Chunk]) -> None:
+        found.append(chunk)
+        if self._knobs.prefix_known == "scheduled":
+            self._prefixes.publish(chunk.request, chunk.context_tokens + chunk.new_tokens)
+
     def _admitted(self, found: list[Chunk], budget: int, room: int) -> tuple[list[Chunk], list[int]]:
         back: list[int] = []
-        while len(self.waiting) and len(self._running) < self._knobs.max_num_seqs:
+        if not self._running:
+            self._reserve.restart(self.step)
+        starting = sum(self._reserve.left(c.request) for c in found if self._completes(c))
+        while self.waiting.n_in_sight and len(self._running) < self._knobs.max_num_seqs:
             request = self.waiting.peek()
             if request in self._swapped:
-                need = self.blocks.of(self._swapped[request] + 1)
+                need = self.blocks.of(self._swapped[request] + 1 + self.blocks.slots_ahead)
                 if need > room and self._running:
                     break
                 self._swap_in(self.waiting.pop())
@@ -149,28 +172,25 @@ class Admission:
             new = min(missing, budget) if self._knobs.chunked_prefill else missing
             if new < 1 or (new > budget and found):
                 break
-            need = self.blocks.of(hit + new) - hit // self._knobs.block_tokens
-            shared = self._ids(request)[: hit // self._hash_tokens] if hit else ()
-            fresh = need + (self._cache.newly_used(shared) if self._cache and shared else 0)
-            if fresh > room - (self._kept(request) if self._running else 0):
+            shared, known, idle = self._prefixes.shared(request, hit)
+            need = self.blocks.of(hit + new) - known
+            asked = self.blocks.of(hit + missing) - known if self._knobs.whole_prompt_fits else need
+            kept = self._reserve.kept_blocks(self.step, starting + self._reserve.left(request)) if self._running else 0
+            if asked + idle > room - kept:
+                self._full = self._knobs.admits_after_end and bool(self._running)
                 break
-            self._admit(self.waiting.pop(), shared, need)
-            room, budget = room - fresh, budget - new
-            found.append(Chunk(request, new, hit))
+            self._admit(self.waiting.pop(), shared, hit, need)
+            room, budget = room - need - idle, budget - new
+            self._take(Chunk(request, new, hit), found)
+            starting += self._reserve.left(request) if new == missing else 0
         return found, back
 
-    def _kept(self, request: int) -> float:
-        """Blocks that admission has to leave free."""
-        share = self._knobs.reserved_output_share
-        to_come = self._to_come + self._ledger.output_tokens[request] if share else 0
-        return max(self._spare_blocks, share * to_come / self._knobs.block_tokens)
+    def _completes(self, chunk: Chunk) -> bool:
+        return chunk.context_tokens + chunk.new_tokens >= self._target(chunk.request)
 
-    def _admit(self, request: int, shared: tuple[int, ...], need: int) -> None:
-        if self._cache and shared:
-            self._cache.use(shared)
-            self._shared[request] = shared
+    def _admit(self, request: int, shared: tuple[int, ...], hit: int, need: int) -> None:
+        self._prefixes.use(request, shared)
         self.blocks.used += need
-        hit = len(shared) * self._hash_tokens
         self._computed[request] = hit
         self._running[request] = None
         ledger = self._ledger
@@ -182,31 +202,16 @@ class Admission:
         """Tokens to compute before the next one can be sampled: the prompt and what had been answered."""
         return self._ledger.prompt_tokens[request] + self._ledger.emitted[request]
 
-    def _ids(self, request: int) -> tuple[int, ...]:
-        return self._ledger.prefix_ids[request]
-
     def hit_tokens(self, request: int) -> int:
-        """Return the leading tokens of the prompt that are cached; one at least is left to compute."""
-        if self._cache is None or not self._ids(request):
-            return 0
-        most = (self._ledger.prompt_tokens[request] - 1) // self._hash_tokens
-        return self._cache.n_known(self._ids(request)[:most]) * self._hash_tokens
+        """Return the leading tokens to compute that are cached."""
+        return self._prefixes.hit_tokens(request, self._target(request))
 
     def computed(self, chunk: Chunk) -> bool:
         """Note that a chunk is computed; return whether that was the last of its request."""
         done = chunk.context_tokens + chunk.new_tokens
         self._computed[chunk.request] = done
-        if done < self._target(chunk.request):
-            return False
-        self._publish(chunk.request, self._ledger.prompt_tokens[chunk.request])
-        return True
-
-    def _publish(self, request: int, cached: int) -> None:
-        """Make known the full blocks of a request's first `cached` tokens."""
-        if self._cache and self._ids(request):
-            known = self._shared.get(request, ())
-            full = self._ids(request)[len(known) : cached // self._hash_tokens]
-            self._shared[request] = known + self._cache.publish(full)
+        self._prefixes.publish(chunk.request, done)
+        return self._completes(chunk)
 
     def join_decodes(self, request: int) -> None:
         """A request whose tokens are computed decodes from the next decode step on."""
@@ -218,7 +223,7 @@ class Admission:
         self.n_decode += 1
         self.decode_context += cached
         self.growth_per_step += tokens / growth.n_steps
-        self._to_come += tokens
+        self._reserve.join(request, growth)
         self._growing[request] = growth
         self._longest.join(request, growth)
         self.blocks.join(growth)
@@ -227,62 +232,62 @@ class Admission:
         """Every decode has taken part in `n_steps` steps."""
         self.blocks.grow(self.step, n_steps)
         self.step += n_steps
-        gained = self.growth_per_step * n_steps
-        self.decode_context += gained
-        self._to_come -= gained
+        self.decode_context += self.growth_per_step * n_steps
 
-    def _leave(self, request: int) -> int:
-        """Take a request out of the decodes and return its cached tokens."""
+    def _leave(self, request: int) -> tuple[int, int]:
+        """Take a request out of the decodes and return its cached tokens and the blocks that it holds."""
         growth, step = self._growing.pop(request), self.step
         self.n_decode -= 1
         if self.n_decode:
             self.decode_context -= growth.mean_cached(step)
             self.growth_per_step -= growth.tokens / growth.n_steps
         else:  # nothing is left of rounding either
-            self.decode_context = self.growth_per_step = self._to_come = 0.0
-        self.blocks.leave(growth, step)
-        return growth.cached + growth.gained(step)
+            self.decode_context = self.growth_per_step = 0.0
+        self._reserve.leave(request, growth, step)
+        return growth.cached + growth.gained(step), self.blocks.leave(growth, step)
 
     def finish_decode(self, request: int) -> None:
-        """The last token of a request is out: its blocks are free."""
-        cached = self._leave(request)
-        self._publish(request, cached)
-        self._free(request, cached)
+        """The last token of a request is out: its blocks are free, as soon as that is noticed."""
+        cached, own = self._leave(request)
+        self._prefixes.publish(request, cached)
+        self._end(request, own)
 
     def finish_prompt(self, request: int) -> None:
         """As `finish_decode`, for a request that is answered with one token."""
-        self._free(request, self._computed.pop(request))
+        self._end(request, self.blocks.of(self._computed.pop(request)))
 
-    def _free(self, request: int, cached: int) -> None:
-        own = self.blocks.of(cached)
-        shared = self._shared.pop(request, ())
-        if self._cache:
-            self._cache.trim()  # while the pool is at its fullest
-            own -= len(shared) * self._cache.blocks_each
-            self._cache.release(shared)
-        self.blocks.used -= own
+    def _end(self, request: int, own: int) -> None:
+        if self._knobs.async_scheduling:
+            self._ended.append((request, own))
+        else:
+            self._free(request, own)
+
+    def _free(self, request: int, own: int) -> None:
+        shared = self._prefixes.release(request)
+        self.blocks.used -= own - shared
         del self._running[request]
+        self._full = False
 
     def _drop_prompt(self, request: int) -> None:
         """Preempt a request at its prompt: all of it is computed again."""
-        self._free(request, self._computed.pop(request))
+        self._free(request, self.blocks.of(self._computed.pop(request)))
         self._back_to_the_queue(request)
 
     def _preempt(self, request: int, now_s: float) -> None:
         self._ledger.emitted[request] += self._growing[request].gained(self.step)
-        self._to_come -= self._ledger.output_tokens[request] - self._ledger.emitted[request]
-        cached = self._leave(request)
+        cached, own = self._leave(request)
         self.preempted_s[request] = now_s
         if self._knobs.preemption == "swap":
             self._swapped[request] = cached
             self.moved_tokens += cached
-        self._free(request, cached)
+        self._free(request, own)
         self._back_to_the_queue(request)
 
     def _back_to_the_queue(self, request: int) -> None:
         self._ledger.preemptions[request] += 1
         self._ledger.state[request] = WAITING
-        self.waiting.push_front(request)
+        queue = self.waiting
+        (queue.push_front if self._knobs.preempted_wait == "front" else queue.push_back)(request)
 
     def _swap_in(self, request: int) -> None:
         cached = self._swapped.pop(request)

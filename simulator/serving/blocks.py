@@ -11,6 +11,8 @@ from simulator.serving.growth import Growth
 class Blocks:
     """Blocks of one pool, `total` and `used` by running requests, where every decode gains one token per step."""
 
+    slots_ahead = 0  # of a decode, beyond the slot of its next token
+
     def __init__(self, total: int, block_tokens: int) -> None:
         self.total = total
         self.block_tokens = block_tokens
@@ -32,11 +34,11 @@ class Blocks:
         self._n_growing += 1
         self._phases[(growth.cached - growth.from_step) % self.block_tokens] += 1
 
-    def leave(self, growth: Growth, step: int) -> None:
-        """Stop counting a sequence before decode step `step`; its blocks are the caller's to give back."""
-        del step
+    def leave(self, growth: Growth, step: int) -> int:
+        """Stop counting a sequence before decode step `step` and return its blocks: the caller's to give back."""
         self._n_growing -= 1
         self._phases[(growth.cached - growth.from_step) % self.block_tokens] -= 1
+        return self.of(growth.cached + growth.gained(step))
 
     def taken_at(self, step: int) -> int:
         """Return the blocks that all decoding sequences take in decode step `step`."""
@@ -67,10 +69,16 @@ class Blocks:
 
 
 class PlannedBlocks(Blocks):
-    """As `Blocks`, where sequences gain more than one token in some steps: each plans the steps of its blocks."""
+    """As `Blocks`, where drafts are verified: in each step a sequence holds slots for its next token and `slots_ahead`
+    more, whether or not they are accepted, and keeps the blocks of those that are not.
 
-    def __init__(self, total: int, block_tokens: int) -> None:
+    With n drafts that is 2 n: vLLM's V1 scheduler asks for the next token, its drafts and as many lookahead slots again
+    (0.19, v1/core/kv_cache_manager.py, allocate_slots, for EAGLE and MTP); SGLang's bound is the same for top-k 1.
+    """
+
+    def __init__(self, total: int, block_tokens: int, *, slots_ahead: int) -> None:
         super().__init__(total, block_tokens)
+        self.slots_ahead = slots_ahead
         self._taken: dict[int, int] = {}
         self._n_planned = 0
 
@@ -80,19 +88,25 @@ class PlannedBlocks(Blocks):
             self._taken[step] = self._taken.get(step, 0) + 1
             self._n_planned += 1
 
-    def leave(self, growth: Growth, step: int) -> None:
-        """Give up the blocks planned from decode step `step` on."""
+    def leave(self, growth: Growth, step: int) -> int:
+        """Give up the blocks planned from decode step `step` on and return those that the sequence holds."""
+        held = self.of(growth.cached)
         for planned in self._steps(growth):
-            if planned >= step:
+            if planned < step:
+                held += 1
+            else:
                 self._taken[planned] -= 1
                 self._n_planned -= 1
+        return held
 
     def _steps(self, growth: Growth) -> list[int]:
-        """Decode steps in which the sequence takes a block, as often as it takes one: the i-th token comes in step
-        ⌈i · n_steps / tokens⌉."""
+        """Decode steps in which the sequence takes a block, as often as it takes one: slot i after those cached is
+        asked for in the first step that i - 1 - `slots_ahead` tokens or more were gained before."""
         cached, from_step, tokens, n_steps = growth
         first = -cached % self.block_tokens + 1
-        return [from_step - (-i * n_steps // tokens) - 1 for i in range(first, tokens + 1, self.block_tokens)]
+        last = growth.gained(growth.last_step - 1) + 1 + self.slots_ahead
+        before = (max(0, i - 1 - self.slots_ahead) for i in range(first, last + 1, self.block_tokens))
+        return [from_step - (-gained * n_steps // tokens) for gained in before]
 
     def taken_at(self, step: int) -> int:
         """Return the blocks that all decoding sequences take in decode step `step`."""
@@ -115,3 +129,10 @@ class PlannedBlocks(Blocks):
             taken = self._taken.pop(i, 0)
             self.used += taken
             self._n_planned -= taken
+
+
+def block_pool(total: int, block_tokens: int, *, n_draft: int) -> Blocks:
+    """Return a pool for sequences that verify `n_draft` drafts in each step."""
+    if n_draft:
+        return PlannedBlocks(total, block_tokens, slots_ahead=2 * n_draft)
+    return Blocks(total, block_tokens)

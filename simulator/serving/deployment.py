@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from hw_profiles.faults import Fault, InputFaults, unknown_word
 from simulator.scenario_schema import Scenario
 from simulator.serving.interpolated_steps import InterpolatedStepTimes
-from simulator.serving.knobs import BackendKnobs, load_knobs
+from simulator.serving.knobs import BackendKnobs, Deployed, load_knobs
 from simulator.serving.router import ROUTERS, RouterName
 from simulator.serving.simulated_steps import SimulatedStepTimes
-from workloads.memory import cached_bytes_of_a_token, memory_use
+from workloads.memory import cached_bytes_of_a_token, memory_use, weight_items
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +38,9 @@ def deployment(scenario: Scenario) -> Deployment:
     known: dict[str, RouterName] = {name: name for name in ROUTERS}
     if router not in known:
         raise InputFaults([unknown_word("serving.router", router, ROUTERS)])
-    knobs = load_knobs(backend, asked)
-    step, n_groups = scenario.step, scenario.n_gpus // scenario.layout.attention_tp
+    step, n_groups, device = scenario.step, scenario.n_gpus // scenario.layout.attention_tp, scenario.profile.device
+    on = Deployed(gpu=f"{scenario.machine} {device.name}", memory_bytes=device.hbm_bytes, n_groups=n_groups)
+    knobs = load_knobs(backend, asked, on=on)
     per_token = cached_bytes_of_a_token(step)
     return Deployment(
         knobs=knobs,
@@ -56,8 +57,9 @@ def deployment(scenario: Scenario) -> Deployment:
 
 
 def kv_room_blocks(scenario: Scenario, knobs: BackendKnobs, bytes_per_token: float) -> int:
-    """Return the KV blocks of one attention group: `gpu_memory_share` of a GPU, less weights, communication buffers
-    and the activations of a step with a full budget of tokens. InputFaults where that leaves not one."""
+    """Return the KV blocks of one attention group: `gpu_memory_share` of a GPU, less weights and, unless the share is
+    theirs and the cache's alone, communication buffers and the activations of a step with a full budget of tokens.
+    InputFaults where that leaves not one."""
     step = scenario.step
     budget = knobs.max_batched_tokens / scenario.layout.attention_tp
     batch = replace(step.batch, sequences_per_gpu=1.0, prompt_tokens=round(budget), context_tokens=0.0, context_cv=0.0)
@@ -68,6 +70,8 @@ def kv_room_blocks(scenario: Scenario, knobs: BackendKnobs, bytes_per_token: flo
     del beside["KV cache"]
     if family != step.all_to_all:  # decodes keep their own buffers beside
         beside["all-to-all buffers"] += decode["all-to-all buffers"]
+    if knobs.memory_share_of == "weights_and_kv":
+        beside = {name: beside[name] for name in weight_items(step)}
     limit = scenario.profile.device.hbm_bytes * knobs.gpu_memory_share
     blocks = int((limit - sum(beside.values())) / (bytes_per_token * knobs.block_tokens))
     if blocks < 1:

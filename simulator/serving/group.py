@@ -6,11 +6,11 @@ A replica counts the steps in which its groups decode; a group follows when some
 from collections.abc import Iterator
 from heapq import heappop, heappush
 
-from simulator.serving.admission import Admission, Chunk
+from simulator.serving.admission import Admission
 from simulator.serving.growth import Plain, Speculation
 from simulator.serving.knobs import BackendKnobs
 from simulator.serving.ledger import Ledger
-from simulator.serving.step_times import GroupBatch, Prefills
+from simulator.serving.step_times import Chunk, GroupBatch, Prefills
 
 FOREVER = 1 << 60
 

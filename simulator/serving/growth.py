@@ -66,6 +66,9 @@ class Speculation:
         return self._at - began
 
 
-def growth_law(mtp: Mtp, *, seed: int) -> Plain | Speculation:
+Law = Plain | Speculation
+
+
+def growth_law(mtp: Mtp, *, seed: int) -> Law:
     """Return how sequences grow under a scenario's drafts."""
     return Speculation(mtp, seed=seed) if mtp.n_draft else Plain()

@@ -52,6 +52,17 @@ class Ledger:
         self._enter(1)
         return len(self.arrival_s) - 1
 
+    def why_never(self, request: int, *, room_tokens: int, slots_ahead: int) -> str:
+        """Return why a request can never be answered in a KV room of so many tokens, where `slots_ahead` more than its
+        tokens are asked for, or nothing."""
+        prompt, output = self.prompt_tokens[request], self.output_tokens[request]
+        if prompt < 1 or output < 1:
+            return f"{prompt} prompt and {output} output tokens: at least one of each is needed"
+        if prompt + output - 1 + slots_ahead > room_tokens:
+            drafts = f" and {slots_ahead} slots for drafts" if slots_ahead else ""
+            return f"{prompt} prompt and {output} output tokens{drafts} exceed the KV room of {room_tokens} tokens"
+        return ""
+
     def _enter(self, n: int) -> None:
         for column in (self.admitted_s, self.first_token_s, self.end_s):
             column.extend([NEVER] * n)

@@ -8,7 +8,6 @@ request and step, none per step either, and only the groups to which something h
 from collections.abc import Sequence
 from math import isnan
 
-from simulator.serving.admission import Chunk
 from simulator.serving.due import DueGroups
 from simulator.serving.gaps import StepLog
 from simulator.serving.group import Group, prefills_of
@@ -19,7 +18,7 @@ from simulator.serving.ledger import DONE, REJECTED, Ledger
 from simulator.serving.router import make_route
 from simulator.serving.run_length import steps_before
 from simulator.serving.samples import Sample, Sampler
-from simulator.serving.step_times import DecodeLines, GroupBatch, StepBatch
+from simulator.serving.step_times import Chunk, DecodeLines, GroupBatch, StepBatch
 
 Planned = Sequence[tuple[Group, list[Chunk]]]
 
@@ -117,6 +116,8 @@ class Replica:
                 self._sample()
             if self.stops_at_ends and self._ended:
                 return
+        if not self._n_open and self._awake:
+            self._plan()  # nobody is left: what ended last is noticed now
 
     def close(self) -> None:
         """Take the last sample."""

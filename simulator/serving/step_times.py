@@ -6,6 +6,14 @@ from typing import NamedTuple, Protocol, runtime_checkable
 Prefills = tuple[tuple[int, int], ...]
 
 
+class Chunk(NamedTuple):
+    """New tokens of a prompt in one step, and its tokens that are cached when the step starts."""
+
+    request: int
+    new_tokens: int
+    context_tokens: int
+
+
 class GroupBatch(NamedTuple):
     """One attention group's part of a step: `n_decode` sequences at decode with `context_tokens` in its KV cache in
     all, and (new tokens, tokens already cached) of its prompts or chunks."""

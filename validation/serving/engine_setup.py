@@ -93,7 +93,7 @@ def graph_sizes(max_num_seqs: int) -> list[int]:
 
 def _knobs(engine: Mapping[str, Any]) -> BackendKnobs:
     stated = {knob: engine[name] for name, knob in STATED.items() if engine.get(name) is not None}
-    return load_knobs("vllm", {**stated, "async_scheduling": True, "version": "0.19"})
+    return load_knobs("vllm", stated)
 
 
 def _kv_blocks(model: ModelSpec, knobs: BackendKnobs, gpu: Gpu, tp: int, expert_ranks: int) -> int:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.serving.blocks import Blocks, PlannedBlocks
+from simulator.serving.blocks import Blocks, PlannedBlocks, block_pool
 from simulator.serving.growth import Growth, Speculation
 from simulator.serving.prefix_cache import PrefixCache
 from workloads.batch import Mtp
@@ -27,6 +27,16 @@ def held(blocks, growths, step):
     return sum(blocks.of(g.cached + g.gained(step)) for g in growths)
 
 
+def asked(blocks, growths, step, slots_ahead):
+    """Blocks after `step` decode steps: in its last one a sequence asked for its next token and so many slots more."""
+    tokens = [g.cached + (g.gained(step - 1) + 1 + slots_ahead if step else 0) for g in growths]
+    return sum(blocks.of(n) for n in tokens)
+
+
+def planned(slots_ahead):
+    return lambda total, size: PlannedBlocks(total, size, slots_ahead=slots_ahead)
+
+
 def started(kind, growths, size, total=PLENTY):
     blocks = kind(total, size)
     for growth in growths:
@@ -45,29 +55,39 @@ def test_sequences_that_gain_one_token_each_step(growths, size, runs):
         assert blocks.used == held(blocks, growths, step)
 
 
-@given(growths=sequences(same=False), size=st.integers(1, 17), runs=st.lists(st.integers(1, 9), min_size=1, max_size=4))
-def test_sequences_whose_steps_bring_several_tokens(growths, size, runs):
-    blocks, step = started(PlannedBlocks, growths, size), 0
+@given(
+    growths=sequences(same=False), size=st.integers(1, 17), ahead=st.integers(3, 9),
+    runs=st.lists(st.integers(1, 9), min_size=1, max_size=4),
+)  # fmt: skip
+def test_sequences_that_verify_drafts_hold_slots_for_all_of_them(growths, size, ahead, runs):
+    blocks, step = started(planned(ahead), growths, size), 0
     for n_steps in runs:
-        assert blocks.taken_at(step) == held(blocks, growths, step + 1) - held(blocks, growths, step)
+        here = asked(blocks, growths, step, ahead)
+        assert blocks.taken_at(step) == asked(blocks, growths, step + 1, ahead) - here
         blocks.grow(step, n_steps)
         step += n_steps
-        assert blocks.used == held(blocks, growths, step)
-    blocks.leave(growths[0], step)
-    blocks.grow(step, 1)
-    rest = growths[1:]
-    left = blocks.of(growths[0].cached + growths[0].gained(step))
-    assert blocks.used == held(blocks, rest, step + 1) + left
+        assert blocks.used == asked(blocks, growths, step, ahead)
+    assert blocks.leave(growths[0], step) == asked(blocks, growths[:1], step, ahead)
+    assert blocks.taken_at(step) == asked(blocks, growths[1:], step + 1, ahead) - asked(
+        blocks, growths[1:], step, ahead
+    )
 
 
-@given(growths=sequences(same=True), size=st.integers(1, 17), spare=st.integers(0, 30), asked=st.integers(1, 40))
-def test_as_many_steps_fit_as_find_blocks(growths, size, spare, asked):
-    for kind in (Blocks, PlannedBlocks):
+@given(growths=sequences(same=True), size=st.integers(1, 17), spare=st.integers(0, 30), n_steps=st.integers(1, 40))
+def test_as_many_steps_fit_as_find_blocks(growths, size, spare, n_steps):
+    for kind in (Blocks, planned(0)):
         blocks = started(kind, growths, size)
         blocks.total = blocks.used + spare
-        fitting = blocks.steps_that_fit(0, asked)
+        fitting = blocks.steps_that_fit(0, n_steps)
         assert held(blocks, growths, fitting) <= blocks.total
-        assert fitting == asked or held(blocks, growths, fitting + 1) > blocks.total
+        assert fitting == n_steps or held(blocks, growths, fitting + 1) > blocks.total
+
+
+def test_two_drafts_take_the_block_of_five_slots_at_once():
+    """12 tokens in blocks of 4: the next token, two drafts and two lookahead slots reach token 17: two blocks more."""
+    blocks = block_pool(100, 4, n_draft=2)
+    blocks.join(Growth(12, 0, 4, 2))
+    assert (blocks.taken_at(0), blocks.taken_at(1)) == (2, 0)
 
 
 def test_drafts_bring_as_many_tokens_per_step_as_their_acceptance_says():

@@ -21,11 +21,19 @@ IDS = [[1, 2], [1, 2, 3], [1, 2]]
 
 
 def test_blocks_of_earlier_prompts_are_not_computed_again():
-    """The second prompt finds two blocks of 64; the third, all of whose blocks are known, computes the last one: a
-    token at least has to be computed."""
+    """The second prompt finds two hashed blocks of 64; the third, all of which is known, computes its last KV block of
+    16 tokens: a token at least has to be computed."""
     done = run(turns(LATER, IDS))
-    assert done.requests["hit_tokens"].tolist() == [0, 128, 64]
-    assert done.iterations["prefill_tokens"].sum() == 128 + 64 + 64
+    assert done.requests["hit_tokens"].tolist() == [0, 128, 112]
+    assert done.iterations["prefill_tokens"].sum() == 128 + 64 + 16
+
+
+@pytest.mark.parametrize(("prefix_known", "hits"), [("scheduled", [0, 128]), ("computed", [0, 0])])
+def test_equal_prompts_of_one_step_share_blocks_where_they_are_known_once_scheduled(prefix_known, hits):
+    done = run(
+        turns([(0.0, 192, 2), (0.0, 192, 2)], [[1, 2, 3], [1, 2, 4]]), knobs=BackendKnobs(prefix_known=prefix_known)
+    )
+    assert done.requests["hit_tokens"].tolist() == hits
 
 
 def test_without_prefix_caching_every_prompt_is_computed():

@@ -102,9 +102,10 @@ def test_groups_step_together_each_with_its_own_scheduler(rows, knobs, room, n_g
 
 
 @settings(max_examples=60, deadline=None)
-@given(rows=loads(), knobs=KNOBS, swap=st.booleans(), drafts=st.integers(0, 3))
-def test_every_request_ends_once_and_no_block_leaks(rows, knobs, swap, drafts):
-    knobs = BackendKnobs(**{**vars(knobs), "preemption": "swap" if swap else "recompute"})
+@given(rows=loads(), knobs=KNOBS, swap=st.booleans(), drafts=st.integers(0, 3), late=st.booleans())
+def test_every_request_ends_once_and_no_block_leaks(rows, knobs, swap, drafts, late):
+    changed = {"preemption": "swap" if swap else "recompute", "async_scheduling": late}
+    knobs = BackendKnobs(**{**vars(knobs), **changed})
     kv_blocks = -(-200 // knobs.block_tokens)
     mtp = Mtp(n_draft=drafts, acceptance=[0.7] * drafts)
     done = run(rows, knobs=knobs, kv_blocks=kv_blocks, mtp=mtp, kv_bytes_per_token=1e5)
