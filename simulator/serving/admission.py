@@ -9,10 +9,10 @@ in between. So a request is in sight one step later, and what one held is free o
 """
 
 from simulator.serving.blocks import block_pool
-from simulator.serving.growth import Growth, Law
+from simulator.serving.decodes import Decodes
+from simulator.serving.growth import Law
 from simulator.serving.knobs import BackendKnobs
 from simulator.serving.ledger import RUNNING, WAITING, Ledger
-from simulator.serving.longest import Longest
 from simulator.serving.preemption import loser
 from simulator.serving.prefixes import Prefixes
 from simulator.serving.reserve import OutputReserve
@@ -23,16 +23,14 @@ from simulator.serving.waiting import WaitingQueue
 class Admission:
     """The requests of one attention group: those that wait, those at their prompt, those that decode.
 
-    `n_decode` sequences decode with `decode_context` cached tokens in all, `growth_per_step` more after each step;
-    `step` counts decode steps. `moved_tokens`: cached tokens swapped to the host or back since the last step.
+    `moved_tokens`: cached tokens swapped to the host or back since the last step.
     """
 
     def __init__(self, *, ledger: Ledger, knobs: BackendKnobs, kv_blocks: int, law: Law) -> None:
         self.waiting = WaitingQueue(knobs.policy, ledger)
         self.blocks = block_pool(kv_blocks, knobs.block_tokens, n_draft=law.queries - 1)
-        self.n_decode = self.step = self.moved_tokens = 0
-        self.decode_context = self.growth_per_step = 0.0
-        self._law = law
+        self.decodes = Decodes(law)
+        self.moved_tokens = 0
         self.preempted_s: dict[int, float] = {}
         self.may_change = False  # whether the next step may admit someone though nobody ends and nobody arrives
         self._ledger = ledger
@@ -42,8 +40,6 @@ class Admission:
         self._full = False  # somebody found no room, and nobody has left since
         self._running: dict[int, None] = {}  # in the order of admission
         self._computed: dict[int, int] = {}  # prompts under way: tokens in the cache
-        self._growing: dict[int, Growth] = {}  # decodes
-        self._longest = Longest()
         self._swapped: dict[int, int] = {}
         self._prefixes = Prefixes(ledger, self.blocks)
         self._ended: list[tuple[int, int]] = []  # (request, its blocks): the step after does not know of it
@@ -69,18 +65,9 @@ class Admission:
         """Whether room is kept for tokens to come, so that a request may find room though none ends."""
         return self._knobs.reserved_output_share > 0.0
 
-    @property
-    def longest_decode(self) -> int:
-        """Cached tokens of the longest decoding sequence."""
-        return self._longest.cached(self._growing, self.step)
-
     def why_never(self, request: int) -> str:
         """Return why a request can never be answered, or nothing."""
         return self._ledger.why_never(request, room_tokens=self._room_tokens, slots_ahead=self.blocks.slots_ahead)
-
-    def last_step(self, request: int) -> int:
-        """Return the decode step after which a decode is done."""
-        return self._growing[request].last_step
 
     def make_room(self, now_s: float) -> list[tuple[int, int]]:
         """Preempt requests until every decode left finds its block; return the decodes that had to go, each with its
@@ -88,19 +75,19 @@ class Admission:
         gone: list[tuple[int, int]] = []
         if self._knobs.mixed_steps:
             self._free_noticed()
-        while self.blocks.taken_at(self.step) > self.blocks.free:
+        while self.blocks.taken_at(self.decodes.step) > self.blocks.free:
             lost = loser(
-                self._ledger, latest_first=reversed(self._running), prompts=self._computed, growing=self._growing,
-                step=self.step, by_output=self._knobs.preempted_first == "fewest_output" and self._law.queries == 1,
+                self._ledger, latest_first=reversed(self._running), prompts=self._computed, growing=self.decodes.growing,
+                step=self.decodes.step, by_output=self._knobs.preempted_first == "fewest_output" and self.decodes.queries == 1,
             )  # fmt: skip
             if lost in self._computed:
                 self._drop_prompt(lost)
             else:
-                gone.append((lost, self.last_step(lost)))
+                gone.append((lost, self.decodes.last_step(lost)))
                 self._preempt(lost, now_s)
             self.may_change = True
         if gone:
-            self._reserve.preempted(self.step)
+            self._reserve.preempted(self.decodes.step)
         return gone
 
     def chunks(self, *, admit: bool) -> tuple[list[Chunk], list[int]]:
@@ -112,7 +99,7 @@ class Admission:
             self.waiting.see()
         found, back = self._picked(admit)
         if self._knobs.async_scheduling:
-            if admit and not found and not self.n_decode:  # nothing runs meanwhile: the next step knows it all
+            if admit and not found and not self.decodes.n:  # nothing runs meanwhile: the next step knows it all
                 self._free_noticed()
                 self._free_noticed()
                 self.waiting.see()
@@ -129,8 +116,8 @@ class Admission:
 
     def _picked(self, admit: bool) -> tuple[list[Chunk], list[int]]:
         mixed = self._knobs.mixed_steps
-        budget = self._knobs.max_batched_tokens - (self.n_decode * self._law.queries if mixed else 0)
-        room = self.blocks.free - (self.blocks.taken_at(self.step) if mixed else 0)
+        budget = self._knobs.max_batched_tokens - (self.decodes.n * self.decodes.queries if mixed else 0)
+        room = self.blocks.free - (self.blocks.taken_at(self.decodes.step) if mixed else 0)
         found: list[Chunk] = []
         for request, done in list(self._computed.items()):
             new = min(self._target(request) - done, budget)
@@ -155,7 +142,7 @@ class Admission:
     def _admitted(self, found: list[Chunk], budget: int, room: int) -> tuple[list[Chunk], list[int]]:
         back: list[int] = []
         if not self._running:
-            self._reserve.restart(self.step)
+            self._reserve.restart(self.decodes.step)
         starting = sum(self._reserve.left(c.request) for c in found if self._completes(c))
         while self.waiting.n_in_sight and len(self._running) < self._knobs.max_num_seqs:
             request = self.waiting.peek()
@@ -175,7 +162,11 @@ class Admission:
             shared, known, idle = self._prefixes.shared(request, hit)
             need = self.blocks.of(hit + new) - known
             asked = self.blocks.of(hit + missing) - known if self._knobs.whole_prompt_fits else need
-            kept = self._reserve.kept_blocks(self.step, starting + self._reserve.left(request)) if self._running else 0
+            kept = (
+                self._reserve.kept_blocks(self.decodes.step, starting + self._reserve.left(request))
+                if self._running
+                else 0
+            )
             if asked + idle > room - kept:
                 self._full = self._knobs.admits_after_end and bool(self._running)
                 break
@@ -219,30 +210,18 @@ class Admission:
 
     def _join(self, request: int, cached: int) -> None:
         tokens = self._ledger.output_tokens[request] - self._ledger.emitted[request]
-        growth = Growth(cached, self.step, tokens, self._law.n_steps(tokens))
-        self.n_decode += 1
-        self.decode_context += cached
-        self.growth_per_step += tokens / growth.n_steps
+        growth = self.decodes.join(request, cached=cached, tokens=tokens)
         self._reserve.join(request, growth)
-        self._growing[request] = growth
-        self._longest.join(request, growth)
         self.blocks.join(growth)
 
     def grow(self, n_steps: int) -> None:
         """Every decode has taken part in `n_steps` steps."""
-        self.blocks.grow(self.step, n_steps)
-        self.step += n_steps
-        self.decode_context += self.growth_per_step * n_steps
+        self.blocks.grow(self.decodes.step, n_steps)
+        self.decodes.grow(n_steps)
 
     def _leave(self, request: int) -> tuple[int, int]:
         """Take a request out of the decodes and return its cached tokens and the blocks that it holds."""
-        growth, step = self._growing.pop(request), self.step
-        self.n_decode -= 1
-        if self.n_decode:
-            self.decode_context -= growth.mean_cached(step)
-            self.growth_per_step -= growth.tokens / growth.n_steps
-        else:  # nothing is left of rounding either
-            self.decode_context = self.growth_per_step = 0.0
+        growth, step = self.decodes.leave(request), self.decodes.step
         self._reserve.leave(request, growth, step)
         return growth.cached + growth.gained(step), self.blocks.leave(growth, step)
 
@@ -274,7 +253,7 @@ class Admission:
         self._back_to_the_queue(request)
 
     def _preempt(self, request: int, now_s: float) -> None:
-        self._ledger.emitted[request] += self._growing[request].gained(self.step)
+        self._ledger.emitted[request] += self.decodes.growing[request].gained(self.decodes.step)
         cached, own = self._leave(request)
         self.preempted_s[request] = now_s
         if self._knobs.preemption == "swap":

@@ -61,7 +61,7 @@ class Group:
         admission = self.admission
         admission.grow(steps - self.seen)
         self.seen = steps
-        ended = self._ends.pop(admission.step, None) or []
+        ended = self._ends.pop(admission.decodes.step, None) or []
         for request in ended:
             admission.finish_decode(request)
         return ended
@@ -87,8 +87,8 @@ class Group:
     def settle(self) -> None:
         """Work out `due` and `asleep` after a change."""
         admission = self.admission
-        most = self._next_end() - admission.step
-        fits = admission.blocks.steps_that_fit(admission.step, most) if admission.n_decode else most
+        most = self._next_end() - admission.decodes.step
+        fits = admission.blocks.steps_that_fit(admission.decodes.step, most) if admission.decodes.n else most
         self.due = min(self.seen + fits, FOREVER)
         self.asleep = not (
             admission.n_prompts
@@ -102,7 +102,7 @@ class Group:
 
     def plan_end(self, request: int) -> None:
         """Remember when a request that decodes now will be done."""
-        last = self.admission.last_step(request)
+        last = self.admission.decodes.last_step(request)
         bucket = self._ends.get(last)
         if bucket is None:
             self._ends[last] = [request]
@@ -135,8 +135,8 @@ class Group:
     def batch(self, chunks: list[Chunk], *, decodes: bool) -> GroupBatch:
         """Return its part of a step: its decodes, where they take part, and chunks of prompts."""
         admission = self.admission
-        n = admission.n_decode if decodes else 0
-        return GroupBatch(n, round(admission.decode_context) if n else 0, prefills_of(chunks))
+        n = admission.decodes.n if decodes else 0
+        return GroupBatch(n, round(admission.decodes.context) if n else 0, prefills_of(chunks))
 
 
 def prefills_of(chunks: list[Chunk]) -> Prefills:

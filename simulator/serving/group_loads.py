@@ -17,7 +17,11 @@ class OneGroup:
     def put(self, group: Group) -> None:
         """Take a group's decodes as they stand."""
         admission = group.admission
-        self.n, self.context, self.growth = admission.n_decode, admission.decode_context, admission.growth_per_step
+        self.n, self.context, self.growth = (
+            admission.decodes.n,
+            admission.decodes.context,
+            admission.decodes.growth_per_step,
+        )
 
     def grow(self, n_steps: int) -> None:
         """Every decode has taken part in `n_steps` steps."""
@@ -40,9 +44,9 @@ class ManyGroups(OneGroup):
     def put(self, group: Group) -> None:
         """Take a group's decodes as they stand."""
         admission, g = group.admission, group.index
-        self.n += admission.n_decode - self._n_G[g]
-        self._n_G[g] = admission.n_decode
-        self._context_G[g], self._growth_G[g] = admission.decode_context, admission.growth_per_step
+        self.n += admission.decodes.n - self._n_G[g]
+        self._n_G[g] = admission.decodes.n
+        self._context_G[g], self._growth_G[g] = admission.decodes.context, admission.decodes.growth_per_step
         self.context, self.growth = float(self._context_G.sum()), float(self._growth_G.sum())
 
     def grow(self, n_steps: int) -> None:

@@ -158,8 +158,8 @@ class Replica:
         """One step with prompts in it; the decodes of their groups take part where steps are mixed, else they wait."""
         start_s, mixed, loads = self.now_s, self._knobs.mixed_steps, self._loads
         sitting = () if mixed else tuple(group for group, _ in planned)
-        n = loads.n - sum(group.admission.n_decode for group in sitting)
-        context = loads.context - sum(group.admission.decode_context for group in sitting)
+        n = loads.n - sum(group.admission.decodes.n for group in sitting)
+        context = loads.context - sum(group.admission.decodes.context for group in sitting)
         fullest, longest = self._fullest_with_prompts(planned, decodes=mixed)
         batch = StepBatch(
             n_decode=n, decode_context_tokens=round(context) if n else 0,
@@ -170,8 +170,8 @@ class Replica:
         step_s = max(step_s, self._floor_s) + self._swapping_s()
         self._unstall(start_s, step_s, sitting)
         for group in sitting:
-            if group.admission.n_decode and not group.stalled:
-                group.stalled = [(start_s, group.admission.n_decode)]
+            if group.admission.decodes.n and not group.stalled:
+                group.stalled = [(start_s, group.admission.decodes.n)]
         self._note(start_s, n_steps=1, step_s=step_s, n_decode=n, prefill_tokens=batch.prefill_tokens)
         if n:
             for group in sitting:
@@ -183,10 +183,10 @@ class Replica:
     def _fullest_with_prompts(self, planned: Planned, *, decodes: bool) -> tuple[GroupBatch | None, int]:
         """The part of the group with most new tokens, and the cached tokens of its longest decode."""
         if len(self.groups) == 1:
-            return None, self.groups[0].admission.longest_decode if decodes else 0
+            return None, self.groups[0].admission.decodes.longest if decodes else 0
         parts = [(group.batch(chunks, decodes=decodes), group) for group, chunks in planned]
         most, group = max(parts, key=lambda part: part[0].prefill_tokens + part[0].n_decode * self._queries)
-        return most, group.admission.longest_decode if decodes else 0
+        return most, group.admission.decodes.longest if decodes else 0
 
     def _computed(self, group: Group, chunks: Sequence[Chunk], start_s: float) -> None:
         """The chunks of a group in the step from `start_s` [s] on are computed."""
@@ -267,7 +267,7 @@ class Replica:
         index = self._loads.fullest()
         group = self.groups[index or 0]
         group.follow(self._decode_steps)
-        return None if index is None else group.batch([], decodes=True), group.admission.longest_decode
+        return None if index is None else group.batch([], decodes=True), group.admission.decodes.longest
 
     def _unstall(self, start_s: float, step_s: float, sitting: Sequence[Group] = ()) -> None:
         """Decodes that waited take part in the step from `start_s` on, but for those of groups that sit it out."""
