@@ -76,9 +76,10 @@ class Admission:
         if self._knobs.mixed_steps:
             self._free_noticed()
         while self.blocks.taken_at(self.decodes.step) > self.blocks.free:
+            by_output = self._knobs.preempted_first == "fewest_output" and self.decodes.queries == 1
             lost = loser(
-                self._ledger, latest_first=reversed(self._running), prompts=self._computed, growing=self.decodes.growing,
-                step=self.decodes.step, by_output=self._knobs.preempted_first == "fewest_output" and self.decodes.queries == 1,
+                self._ledger, self.decodes, latest_first=reversed(self._running), prompts=self._computed,
+                by_output=by_output,
             )  # fmt: skip
             if lost in self._computed:
                 self._drop_prompt(lost)

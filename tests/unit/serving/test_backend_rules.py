@@ -4,7 +4,8 @@ import pytest
 from unit.serving.toy_steps import TICK_S, ConstantSteps, requests
 
 from simulator.serving.blocks import Blocks
-from simulator.serving.growth import Growth
+from simulator.serving.decodes import Decodes
+from simulator.serving.growth import Growth, Plain
 from simulator.serving.knobs import BackendKnobs
 from simulator.serving.ledger import Ledger
 from simulator.serving.preemption import loser
@@ -80,10 +81,12 @@ def test_prompts_of_one_step_are_all_reckoned_with():
 def test_who_is_preempted(by_output, lost):
     """Out by step 10: 10, 5, 5 and 7 tokens; of the two with 5 the longer prompt goes."""
     ledger = ledger_of((9, 99), (20, 99), (30, 99), (9, 99))
-    growing = {r: Growth(9, step, 90, 90) for r, step in enumerate((0, 5, 5, 3))}
-    assert loser(
-        ledger, latest_first=[3, 2, 1, 0], prompts={}, growing=growing, step=10, by_output=by_output
-    ) == lost  # fmt: skip
+    decodes = Decodes(Plain())
+    for request, step in ((0, 0), (3, 3), (1, 5), (2, 5)):
+        decodes.grow(step - decodes.step)
+        decodes.join(request, cached=9, tokens=90)
+    decodes.grow(10 - decodes.step)
+    assert loser(ledger, decodes, latest_first=[3, 2, 1, 0], prompts={}, by_output=by_output) == lost
 
 
 def test_a_preempted_request_waits_in_front_or_behind():
