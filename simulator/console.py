@@ -3,10 +3,12 @@
 import json
 import math
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any, TextIO
 
 import pandas as pd
@@ -109,6 +111,33 @@ def check_writable(paths: Mapping[str, Path | None]) -> None:
     ]
     if faults:
         raise InputFaults(faults)
+
+
+def check_folder(option: str, path: Path | None) -> None:
+    """Raise InputFaults, before anything is computed, for a folder that is none, or cannot be made or written."""
+    if path is None or not path.exists():
+        check_writable({option: path})
+    elif not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
+        reason = "which is read-only" if path.is_dir() else "which is no directory"
+        raise InputFaults([Fault(field=option, got=f"{str(path)!r}, {reason}", allowed="a directory that can be written",
+                                 remedy="choose another")])  # fmt: skip
+
+
+@contextmanager
+def first_interrupt() -> Iterator[Callable[[], bool]]:
+    """Hold back the first Ctrl-C: the function says whether it came. The second one interrupts as ever."""
+    asked = False
+
+    def hold(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal asked
+        asked = True
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, hold)
+    try:
+        yield lambda: asked
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _why_unwritable(path: Path) -> str:

@@ -1,8 +1,9 @@
 """The command that replays requests on a deployment."""
 
-import time
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,27 +12,32 @@ from rich.table import Table
 
 from hw_profiles.faults import Fault, InputFaults
 from simulator.console import (
+    INTERRUPTED,
     JsonOption,
     ReportOption,
     Resolve,
     SetOption,
     TraceOption,
+    check_folder,
     check_writable,
     err,
     faults_to_exit_code,
+    first_interrupt,
     out,
     print_json,
     writing,
 )
+from simulator.replay_watch import ReplayWatch, Stopped
 from simulator.report.formats import money_text, number_text, share_text, time_text
 from simulator.scenario import load_scenario
 from simulator.serving.answer import ServingAnswer, serve, serving_document
 from simulator.serving.metrics import Slo
-from simulator.serving.replay import Progress
-from simulator.serving.tables_out import check_table_format, write_tables
+from simulator.serving.tables_out import EndedTable, check_table_format, write_tables
 from workloads.traffic.sources import MADE_REQUESTS, traffic_of
 
-_TELL_EVERY_S = 2.0
+_ENDLESS = sys.maxsize
+_OPTIONS = {"traffic": "--requests", "n_requests": "--count", "rate_scale": "--rate-scale", "prompt": "--prompt",
+            "output": "--output"}  # fmt: skip
 
 ScenarioArgument = Annotated[str, typer.Argument(metavar="SCENARIO", help="A shipped scenario's name, or a TOML file.")]
 RequestsOption = Annotated[
@@ -42,6 +48,10 @@ PromptOption = Annotated[str, typer.Option("--prompt", metavar="LAW", help="Prom
 OutputOption = Annotated[str, typer.Option("--output", metavar="LAW", help="Output lengths of a law's requests.")]
 ScaleOption = Annotated[float, typer.Option("--rate-scale", metavar="X", help="Requests come X times as fast.")]
 UntilOption = Annotated[float, typer.Option("--until", metavar="S", help="Stop the clock after S seconds.")]
+StopOption = Annotated[bool, typer.Option("--stop-overloaded", help="Stop as soon as the queue keeps growing.")]
+ProgressOption = Annotated[
+    bool | None, typer.Option("--progress/--no-progress", help="Say how far it is, also where stderr is no terminal.")
+]
 SloOption = Annotated[str, typer.Option("--slo", metavar="ttft=2s,tpot=50ms", help="What a request is promised.")]
 OutOption = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write the tables into this directory.")]
 FormatOption = Annotated[str, typer.Option("--format", metavar="csv|parquet", help="Of the tables.")]
@@ -56,10 +66,12 @@ def replay(
     output: OutputOption = "fixed:128",
     rate_scale: ScaleOption = 1.0,
     until: UntilOption = float("inf"),
+    stop_overloaded: StopOption = False,
     slo: SloOption = "",
     settings: SetOption = None,
     out_dir: OutOption = None,
     table_format: FormatOption = "csv",
+    progress: ProgressOption = None,
     as_json: JsonOption = False,
     report: ReportOption = None,
     trace: TraceOption = None,
@@ -67,22 +79,73 @@ def replay(
     """Replay requests on replicas of a scenario: latencies, throughput, goodput, cost, and whether it keeps up."""
     with faults_to_exit_code():
         promised = parse_slo(slo)
+        _check_until(until)
         check_table_format(table_format)
-        check_writable(
-            {"--report": report, "--trace": trace, "--out": None if out_dir and out_dir.is_dir() else out_dir}
-        )
+        check_writable({"--report": report, "--trace": trace})
+        check_folder("--out", out_dir)
         loaded = load_scenario(scenario, settings or [])
-        stream = traffic_of(
-            requests, rate_scale=rate_scale, n_requests=count, seed=loaded.seed, prompt=prompt, output=output
-        )
-        total = count or (None if Path(requests).is_file() else MADE_REQUESTS)
-        with _telling(total) as tell:
-            answer = serve(loaded, stream, slo=promised, until_s=until, on_progress=tell)
+        n_requests = _how_many(requests, count, until)
+        with _named_as_options():
+            stream = traffic_of(
+                requests, rate_scale=rate_scale, n_requests=n_requests, seed=loaded.seed, prompt=prompt, output=output
+            )
+        ended = _ended_table(out_dir)
+        with first_interrupt() as interrupted:
+            watch = ReplayWatch(
+                n_requests=None if n_requests == _ENDLESS else n_requests, until_s=until, ended=ended,
+                tells=err.is_terminal if progress is None else progress, stops_overloaded=stop_overloaded,
+                interrupted=interrupted,
+            )  # fmt: skip
+            answer = serve(loaded, stream, slo=promised, until_s=until, watch=watch)
+        answer = _with_reason(answer, watch.stopped)
         _write(context.obj, answer, out_dir=out_dir, table_format=table_format, report=report, trace=trace)
+        if ended:
+            ended.remove()
         if as_json:
-            print_json({"version": context.obj("__version__"), **serving_document(answer)})
+            print_json({"version": context.obj("__version__"), "stopped": watch.stopped, **serving_document(answer)})
         else:
             _show(answer)
+        if watch.stopped == "interrupted":
+            raise typer.Exit(INTERRUPTED)
+
+
+def _ended_table(folder: Path | None) -> EndedTable | None:
+    if folder is None:
+        return None
+    with writing("--out", folder):
+        return EndedTable(folder)
+
+
+_STOPPED = {
+    "interrupted": "interrupted: this is of what has run so far",
+    "overloaded": "stopped early: the queue keeps growing; this is of what has run so far",
+}
+
+
+def _with_reason(answer: ServingAnswer, stopped: Stopped) -> ServingAnswer:
+    return replace(answer, warnings=[_STOPPED[stopped], *answer.warnings]) if stopped else answer
+
+
+def _how_many(requests: str, count: int | None, until_s: float) -> int | None:
+    """Requests to take: of a file, None for all; of a law, as many as come before `until_s` where that is given."""
+    if count is not None or Path(requests).is_file():
+        return count
+    return MADE_REQUESTS if until_s == float("inf") else _ENDLESS
+
+
+def _check_until(until_s: float) -> None:
+    if not until_s > 0.0:
+        raise InputFaults([Fault(field="--until", got=f"{until_s:g}", allowed="a number above 0 [s]",
+                                 remedy="leave it out to replay all requests")])  # fmt: skip
+
+
+@contextmanager
+def _named_as_options() -> Iterator[None]:
+    """Name in faults the options that the user wrote."""
+    try:
+        yield
+    except InputFaults as error:
+        raise InputFaults([replace(f, field=_OPTIONS.get(f.field, f.field)) for f in error.faults]) from error
 
 
 def _write(
@@ -119,30 +182,6 @@ def parse_slo(text: str) -> Slo:
         allowed, remedy = "ttft=TIME,tpot=TIME, such as ttft=2s,tpot=50ms", "write a number with s or ms for each"
         raise InputFaults([Fault(field="--slo", got=repr(text), allowed=allowed, remedy=remedy)])
     return Slo(**found)
-
-
-@contextmanager
-def _telling(total: int | None) -> Iterator[Callable[[Progress], None] | None]:
-    """Say on a terminal, every other second, how far the replay has come and how long it will still take."""
-    if not err.is_terminal:
-        yield None
-        return
-    began_s = last_s = time.monotonic()
-
-    def tell(progress: Progress) -> None:
-        nonlocal last_s
-        now_s = time.monotonic()
-        if now_s - last_s < _TELL_EVERY_S:
-            return
-        last_s = now_s
-        left = ""
-        if total:
-            left_s = (now_s - began_s) * (total - progress.n_arrived) / progress.n_arrived
-            left = f" of {total:,}, {left_s:.0f} s left"
-        err.print(f"{progress.n_arrived:,} requests{left}; {progress.n_done:,} done by {progress.time_s:,.0f} s; "
-                  f"TTFT so far {time_text(progress.mean_ttft_s)}", markup=False)  # fmt: skip
-
-    yield tell
 
 
 _LATENCIES = {"ttft_s": "TTFT", "tpot_s": "TPOT", "itl_s": "ITL", "e2e_s": "end to end"}

@@ -14,6 +14,7 @@ HOUSE = Rules(
         "longsim",
         "validation.cli | simulator.cli | simulator.compare_command | simulator.machine_command"
         " | simulator.replay_command",
+        "simulator.replay_watch",
         "simulator.console",
         "validation.suites",
         "validation.serving | validation.clusters",

@@ -1,6 +1,6 @@
 """The answer to `longsim replay`: what ran, its metrics, how good its step times are, and its JSON document."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,7 +10,8 @@ from simulator.scenario_schema import Scenario
 from simulator.serving.deployment import Deployment, deployment
 from simulator.serving.interpolated_steps import InterpolationError
 from simulator.serving.metrics import Slo, serving_metrics
-from simulator.serving.replay import Progress, replay
+from simulator.serving.progress import Watch
+from simulator.serving.replay import replay
 from simulator.serving.results import ServingRun
 from workloads.traffic.requests import Requests
 from workloads.traffic.sessions import SessionTraffic
@@ -37,7 +38,7 @@ def serve(
     *,
     slo: Slo | None = None,
     until_s: float = float("inf"),
-    on_progress: Callable[[Progress], None] | None = None,
+    watch: Watch | None = None,
 ) -> ServingAnswer:
     """Return the answer to a stream of requests on the replicas of a scenario; InputFaults as `replay`'s own."""
     deployed, slo = deployment(scenario), slo or Slo()
@@ -53,7 +54,7 @@ def serve(
         seed=scenario.seed,
         kv_bytes_per_token=deployed.kv_bytes_per_token,
         until_s=until_s,
-        on_progress=on_progress,
+        watch=watch,
     )
     usd = scenario.profile.device.usd_per_hour
     metrics = serving_metrics(run, slo=slo, n_gpus=deployed.n_gpus, usd_per_gpu_hour=usd)

@@ -20,7 +20,8 @@ class BackendKnobs:
     """Every setting of one scheduler. Of a replica with data-parallel attention each attention group has its own.
 
     `name`, `version`: the backend, and the version of it whose defaults these are. `max_num_seqs`: sequences
-    that run at once. `max_batched_tokens`: new tokens of one step, decodes included where `mixed_steps`.
+    that run at once. `max_queue`: requests that wait at a replica; the next one is rejected (SGLang's
+    max_queued_requests); 0: no limit. `max_batched_tokens`: new tokens of one step, decodes included where `mixed_steps`.
     `chunked_prefill`: a prompt may be cut at the budget; otherwise it enters whole, over the budget only when
     alone. `mixed_steps`: prompts share a step with decodes (vLLM); otherwise a step of prompts goes first and
     decodes wait (SGLang). `block_tokens`: tokens of one KV block. `kv_blocks`: blocks of one attention group;
@@ -49,6 +50,7 @@ class BackendKnobs:
     name: str = "vllm"
     version: str = ""
     max_num_seqs: int = 256
+    max_queue: int = 0
     max_batched_tokens: int = 8192
     chunked_prefill: bool = True
     mixed_steps: bool = True
@@ -84,6 +86,7 @@ _AT_LEAST_ONE = ("max_num_seqs", "max_batched_tokens", "block_tokens", "reserve_
 _SHARES = ("gpu_memory_share", "watermark", "reserved_output_share", "reserved_share_floor")
 _NOT_NEGATIVE = (
     "kv_blocks",
+    "max_queue",
     "reserve_ahead_steps",
     "scheduler_overhead_s",
     "sampling_overhead_s",
@@ -111,7 +114,7 @@ def load_knobs(
     """Return the knobs of a preset, as its backend sets them `on` a deployment where that is known, with `settings` in
     place of its own; InputFaults names every fault."""
     if preset not in list_presets():
-        raise InputFaults([unknown_word("backend", preset, list_presets())])
+        raise InputFaults([unknown_word("serving.backend", preset, list_presets())])
     asked = dict(settings or {})
     if fixed := sorted({"name", "version", "sources"} & set(asked)):
         raise InputFaults([

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from simulator.serving.distributions import spread, steps_of, weighted_spread
+from simulator.serving.littles_law import littles_law_gap
 from simulator.serving.results import ServingRun
 from simulator.serving.verdict import verdict
 
@@ -41,12 +42,13 @@ def serving_metrics(
 
     `itl_s`: every gap between tokens of a request, weighted by the tokens that had it. Rates are over the time from the
     first arrival to the end of the last step. `goodput_per_s`, `slo_share`: requests that met the SLO per second, and
-    as a share of all that were not still running.
+    as a share of all that were not still running. `waiting`, `running` [requests], `kv_used_share`: mean over time and peak
+    of a replica, of the samples. `mean_in_system`: L of Little's law, as the schedulers counted it.
     """
     requests = run.requests
     latencies = request_latencies(requests)
     state = requests["state"]
-    elapsed_s = run.end_s - float(requests["arrival_s"].min()) if len(requests) else 0.0
+    elapsed_s = max(0.0, run.end_s - float(requests["arrival_s"].min())) if len(requests) else 0.0
     done = requests[state == "done"]
     tokens, good = int(done["output_tokens"].sum()), _met(latencies, slo or Slo())
     n_ended = int((state != "running").sum())
@@ -67,12 +69,21 @@ def serving_metrics(
         "tokens_per_s_per_user": _per(1.0, float(latencies["tpot_s"].mean())),
         "usd_per_million_output_tokens": _per(gpu_s / 3600.0 * usd_per_gpu_hour * 1e6, tokens),
         "busy_share": _per(run.busy_s, elapsed_s * run.n_replicas),
-        "mean_in_system": _per(float(latencies["e2e_s"].sum()), elapsed_s),
+        **{name: _over_time(run.samples, name) for name in ("waiting", "running", "kv_used_share")},
+        "mean_in_system": _per(run.present_s, elapsed_s),
+        "littles_law_gap": littles_law_gap(run),
         "hit_share": _per(int(done["hit_tokens"].sum()), int(done["prompt_tokens"].sum())),
         "n_preemptions": int(requests["preemptions"].sum()),
         "n_steps": run.n_steps,
         "verdict": verdict(requests),
     }
+
+
+def _over_time(samples: pd.DataFrame, name: str) -> Mapping[str, float]:
+    """Mean over time, each sample holding until the next of its replica, and peak."""
+    lasted_s = -samples.groupby("replica")["time_s"].diff(-1).fillna(0.0)
+    mean = _per(float((samples[name] * lasted_s).sum()), float(lasted_s.sum()))
+    return {"mean": mean, "peak": float(samples[name].max())}
 
 
 def _gaps(run: ServingRun) -> Mapping[str, float]:

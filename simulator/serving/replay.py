@@ -1,17 +1,19 @@
 """Replay a stream of requests on replicas behind a router."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import isnan
+from heapq import heapify, heappop, heappush
 
 from hw_profiles.faults import Fault, InputFaults
 from simulator.serving.growth import growth_law
+from simulator.serving.hand_over import hand_over
 from simulator.serving.knobs import BackendKnobs
 from simulator.serving.ledger import Ledger
+from simulator.serving.progress import Progress, Watch
 from simulator.serving.replica import Replica
 from simulator.serving.results import ServingRun, collect
 from simulator.serving.router import Route, RouterName, looks_at_replicas, make_route
-from simulator.serving.sessions import Asking, serve_sessions
+from simulator.serving.sessions import Asking, SessionServing
 from simulator.serving.step_times import StepTimes
 from simulator.serving.stepwise import decode_lines
 from workloads.batch import Mtp
@@ -19,18 +21,6 @@ from workloads.traffic.requests import Requests
 from workloads.traffic.sessions import SessionTraffic
 
 _FOREVER_S = float("inf")
-_TELL_EVERY = 1024  # requests
-
-
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """How far a replay has come: requests that have arrived, that are done; simulated time, mean time to first token of
-    those that have one [s]."""
-
-    n_arrived: int
-    n_done: int
-    time_s: float
-    mean_ttft_s: float
 
 
 def replay(
@@ -46,15 +36,15 @@ def replay(
     seed: int = 0,
     kv_bytes_per_token: float = 0.0,
     until_s: float = _FOREVER_S,
-    on_progress: Callable[[Progress], None] | None = None,
+    watch: Watch | None = None,
 ) -> ServingRun:
     """Return the run of requests, a stream in arrival order or sessions, on `n_replicas` replicas behind a router.
 
     `kv_blocks` of `knobs.block_tokens` tokens: KV room of each of the `n_groups` attention groups of a replica. `mtp`:
     drafts; how many are accepted is drawn from `seed`. `kv_bytes_per_token` prices swapping (per GPU that swaps). Steps
     that start at `until_s` [s] or later are not run: requests under way then stay "running", later ones are none.
-    `on_progress` is called every 1,024 requests of a stream. InputFaults where arrivals go backwards or hashed blocks
-    do not consist of whole KV blocks.
+    `watch` is asked after every arrival, and every end beyond the last one, whether to go on: with False the run ends
+    as it stands. InputFaults where arrivals go backwards or hashed blocks do not consist of whole KV blocks.
     """
     ledger, lines = Ledger(), decode_lines(step_times)
     replicas = [
@@ -66,15 +56,31 @@ def replay(
         for replica in range(n_replicas)
     ]  # fmt: skip
     route = make_route(router, replicas, ledger.prompt_tokens)
+    progress = Progress(ledger, replicas, watch)
     if isinstance(requests, Iterator):
-        stream = _Stream(knobs=knobs, ledger=ledger, replicas=replicas, route=route, on_progress=on_progress)
-        stream.serve(requests, sees_all=looks_at_replicas(router), until_s=until_s)
+        stream = _Stream(knobs=knobs, ledger=ledger, replicas=replicas, route=route, progress=progress)
+        goes_on = stream.serve(requests, sees_all=looks_at_replicas(router), until_s=until_s)
     else:
-        serve_sessions(Asking(requests, until_s), ledger, replicas, route)
+        sessions = SessionServing(knobs=knobs, ledger=ledger, replicas=replicas, route=route, progress=progress)
+        goes_on = sessions.serve(Asking(requests, until_s))
+    if goes_on:
+        _finish(replicas, until_s, progress)
     for replica in replicas:
-        replica.advance(until_s)
         replica.close()
-    return collect(ledger, replicas, knobs)
+    return collect(ledger, replicas, knobs, progress.n_arrived)
+
+
+def _finish(replicas: Sequence[Replica], until_s: float, progress: Progress) -> None:
+    """Run every step that starts before `until_s`, while the watch agrees; whoever is furthest behind moves."""
+    for replica in replicas:
+        replica.stops_at_ends = True
+    clocks = [(replica.now_s, i) for i, replica in enumerate(replicas)]
+    heapify(clocks)
+    while clocks and progress.goes_on():
+        _, i = heappop(clocks)
+        replicas[i].advance(until_s)
+        if replicas[i].take_ended():
+            heappush(clocks, (replicas[i].now_s, i))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,20 +91,23 @@ class _Stream:
     ledger: Ledger
     replicas: Sequence[Replica]
     route: Route
-    on_progress: Callable[[Progress], None] | None
+    progress: Progress
 
-    def serve(self, chunks: Iterator[Requests], *, sees_all: bool, until_s: float) -> None:
-        """Bring each request to its replica, which has then run every step that starts before it."""
+    def serve(self, chunks: Iterator[Requests], *, sees_all: bool, until_s: float) -> bool:
+        """Bring each request to its replica, which has then run every step that starts before it; False where the watch
+        put an end to it."""
         ledger, replicas = self.ledger, self.replicas
         for request in self._arriving(chunks, until_s):
             arrival_s = ledger.arrival_s[request]
             for replica in replicas if sees_all else ():
                 replica.advance(arrival_s)
-            chosen = ledger.replica[request] = self.route(request)
+            chosen = self.route(request)
             replicas[chosen].advance(arrival_s)
-            replicas[chosen].submit(request)
-            if self.on_progress and request % _TELL_EVERY == _TELL_EVERY - 1:
-                self.on_progress(self._progress(request))
+            hand_over(request, ledger, replicas, chosen, self.knobs)
+            self.progress.n_arrived = request + 1
+            if not self.progress.goes_on():
+                return False
+        return True
 
     def _arriving(self, chunks: Iterator[Requests], until_s: float) -> Iterator[int]:
         """Yield the number of each request before `until_s`, once the chunk that it came in stands in the ledger."""
@@ -111,17 +120,6 @@ class _Stream:
             yield from self.ledger.extend(chunk, n)
             if n < len(chunk):
                 return
-
-    def _progress(self, request: int) -> Progress:
-        ledger = self.ledger
-        waits = [first - at for first, at in zip(ledger.first_token_s[: request + 1], ledger.arrival_s, strict=False)]
-        known = [wait for wait in waits if not isnan(wait)]
-        return Progress(
-            n_arrived=request + 1,
-            n_done=sum(replica.n_done for replica in self.replicas),
-            time_s=ledger.arrival_s[request],
-            mean_ttft_s=sum(known) / len(known) if known else 0.0,
-        )
 
 
 def _checked(chunk: Requests, knobs: BackendKnobs, latest_s: float) -> float:

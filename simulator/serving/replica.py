@@ -14,7 +14,7 @@ from simulator.serving.group import Group, prefills_of
 from simulator.serving.group_loads import group_loads
 from simulator.serving.growth import Plain, Speculation
 from simulator.serving.knobs import BackendKnobs
-from simulator.serving.ledger import DONE, REJECTED, Ledger
+from simulator.serving.ledger import Ledger
 from simulator.serving.router import make_route
 from simulator.serving.run_length import steps_before
 from simulator.serving.samples import Sample, Sampler
@@ -33,6 +33,7 @@ class Replica:
         """`kv_blocks`: of each of the `n_groups` attention groups. `law`: how requests grow."""
         self.now_s = 0.0
         self.busy_s = 0.0
+        self.present_s = 0.0  # of all requests together: what the scheduler counts, step by step
         self.n_steps = self.n_done = 0
         self.stops_at_ends = False
         self.step_log = StepLog()
@@ -94,8 +95,7 @@ class Replica:
     def submit(self, request: int) -> None:
         """Queue a request that arrives now or later than every step so far has started, or reject it with a reason."""
         if reason := self.groups[0].admission.why_never(request):
-            self._ledger.state[request] = REJECTED
-            self._ledger.reasons[request] = reason
+            self._ledger.reject(request, reason)
             return
         if not self._n_open:
             self.now_s = max(self.now_s, self._ledger.arrival_s[request])
@@ -103,6 +103,7 @@ class Replica:
         group = self.groups[self._group_of(request)]
         group.admission.waiting.push(request)
         self._awake.add(group.index)
+        self.present_s += self.now_s - self._ledger.arrival_s[request]
 
     def advance(self, until_s: float) -> None:
         """Run every step that starts before `until_s`, or up to the end of a request where `stops_at_ends`."""
@@ -231,10 +232,8 @@ class Replica:
             group.stalled.append((self.now_s, 1))
 
     def _done(self, request: int) -> None:
-        ledger = self._ledger
-        ledger.emitted[request] = ledger.output_tokens[request]
-        ledger.end_s[request] = self.now_s
-        ledger.state[request] = DONE
+        self._ledger.emitted[request] = self._ledger.output_tokens[request]
+        self._ledger.done(request, self.now_s)
         self.n_done += 1
         self._n_open -= 1
         if self.stops_at_ends:
@@ -284,6 +283,7 @@ class Replica:
         took_s = step_s if n_steps == 1 else n_steps * step_s + growth_s * (n_steps * (n_steps - 1) / 2)
         self.now_s = start_s + took_s
         self.busy_s += took_s
+        self.present_s += took_s * self._n_open
         self.n_steps += n_steps
         self._last_tokens, self._last_s = n_decode + prefill_tokens, step_s + growth_s * (n_steps - 1)
         self.step_log.run((start_s, n_steps, step_s, growth_s, n_decode, prefill_tokens))

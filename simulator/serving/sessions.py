@@ -1,10 +1,14 @@
 """Sessions that wait for answers: their next request follows the end of the last one, so replicas move together."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from heapq import heappop, heappush
 from math import inf, nextafter
 
+from simulator.serving.hand_over import hand_over
+from simulator.serving.knobs import BackendKnobs
 from simulator.serving.ledger import REJECTED, Ledger
+from simulator.serving.progress import Progress
 from simulator.serving.replica import Replica
 from simulator.serving.router import Route
 from workloads.traffic.requests import Request
@@ -49,40 +53,50 @@ class Asking:
         self._push(self._traffic.next_request(session, now_s), first=False)
 
 
-def serve_sessions(asking: Asking, ledger: Ledger, replicas: Sequence[Replica], route: Route) -> None:
-    """Serve what sessions ask until they ask no more, or time is up.
+@dataclass(frozen=True, kw_only=True)
+class SessionServing:
+    """What serves sessions: replicas behind a router, the ledger of what they do, and who watches."""
 
-    The replica that is furthest behind moves, to the clock of the next one or to the next known request, or to the end
-    of a request. So nobody has begun a step that a request yet to be asked could have joined.
-    """
-    for replica in replicas:
-        replica.stops_at_ends = True
-    while True:
-        behind = [replica for replica in replicas if replica.is_busy and replica.now_s < asking.next_s]
-        if behind:
-            _move_the_last(behind, asking.next_s)
-            for replica in replicas:
-                for request in replica.take_ended():
-                    asking.answered(ledger.session[request], ledger.end_s[request])
-            continue
-        request_asked = asking.pop()
-        if request_asked is None:
-            return
-        _submit(request_asked, asking, ledger, replicas, route)
+    knobs: BackendKnobs
+    ledger: Ledger
+    replicas: Sequence[Replica]
+    route: Route
+    progress: Progress
+
+    def serve(self, asking: Asking) -> bool:
+        """Serve what sessions ask until they ask no more, or time is up; False where the watch put an end to it.
+
+        The replica that is furthest behind moves, to the clock of the next one or to the next known request, or to the
+        end of a request. So nobody has begun a step that a request yet to be asked could have joined.
+        """
+        for replica in self.replicas:
+            replica.stops_at_ends = True
+        while self.progress.goes_on():
+            behind = [replica for replica in self.replicas if replica.is_busy and replica.now_s < asking.next_s]
+            if behind:
+                _move_the_last(behind, asking.next_s)
+                for replica in self.replicas:
+                    for request in replica.take_ended():
+                        asking.answered(self.ledger.session[request], self.ledger.end_s[request])
+                continue
+            asked = asking.pop()
+            if asked is None:
+                return True
+            self._submit(asked, asking)
+        return False
+
+    def _submit(self, asked: Request, asking: Asking) -> None:
+        if asked.block_tokens:
+            for replica in self.replicas:
+                replica.cache_prefixes(asked.block_tokens)
+        request = self.ledger.add(asked)
+        self.progress.n_arrived = request + 1
+        hand_over(request, self.ledger, self.replicas, self.route(request), self.knobs)
+        if self.ledger.state[request] == REJECTED:
+            asking.answered(asked.session, asked.arrival_s)
 
 
 def _move_the_last(behind: Sequence[Replica], next_s: float) -> None:
     last = min(behind, key=lambda replica: replica.now_s)
     clocks = [replica.now_s for replica in behind if replica is not last]
     last.advance(min([next_s, *(max(clock, nextafter(last.now_s, inf)) for clock in clocks)]))
-
-
-def _submit(asked: Request, asking: Asking, ledger: Ledger, replicas: Sequence[Replica], route: Route) -> None:
-    if asked.block_tokens:
-        for replica in replicas:
-            replica.cache_prefixes(asked.block_tokens)
-    request = ledger.add(asked)
-    chosen = ledger.replica[request] = route(request)
-    replicas[chosen].submit(request)
-    if ledger.state[request] == REJECTED:
-        asking.answered(asked.session, asked.arrival_s)

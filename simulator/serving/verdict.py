@@ -6,16 +6,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from simulator.serving.ledger import FULL_QUEUE
+
 Verdict = Literal["stable", "backlogged", "overloaded"]
 _TIMES = 400  # at which the queue is counted, while requests arrive
-_GROWING = 0.05  # share of the arrivals that stay in the queue: the deployment serves fewer than 95 % of them
+_GROWING = 0.05  # share of the arrivals that stay in the queue, or find it full: fewer than 95 % of them are served
 _FEW = 8  # waiting requests that are no queue
 
 
 def verdict(requests: pd.DataFrame) -> Verdict:
     """Return whether the queue keeps growing while requests arrive ("overloaded": of the arrivals between the second
-    and the last quarter of that time more than 5 % stay in it), is long but does not grow ("backlogged": in the last
-    quarter more wait than run), or neither ("stable")."""
+    and the last quarter of that time more than 5 % stay in it; or, after the first quarter, find it full), is long but
+    does not grow ("backlogged": in the last quarter more wait than run), or neither ("stable")."""
+    if _turned_away(requests) > _GROWING:
+        return "overloaded"
     served = requests[requests["state"] != "rejected"]
     if len(served) < 2:
         return "stable"
@@ -30,6 +34,15 @@ def verdict(requests: pd.DataFrame) -> Verdict:
     if more > max(_GROWING * came, _FEW):
         return "overloaded"
     return "backlogged" if waiting[late].mean() > max(running[late].mean(), _FEW) else "stable"
+
+
+def _turned_away(requests: pd.DataFrame) -> float:
+    """Share of the requests after the first quarter of the time of arrivals that found the queue full."""
+    arrivals = requests["arrival_s"].to_numpy()
+    if not len(arrivals):
+        return 0.0
+    late = arrivals >= arrivals[0] + (arrivals[-1] - arrivals[0]) / 4
+    return float((requests["reason"] == FULL_QUEUE)[late].mean())
 
 
 def _counted(moments_s: NDArray[np.float64], times_s: NDArray[np.float64]) -> NDArray[np.int64]:
