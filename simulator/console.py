@@ -118,9 +118,9 @@ def check_folder(option: str, path: Path | None) -> None:
     if path is None or not path.exists():
         check_writable({option: path})
     elif not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
-        reason = "which is read-only" if path.is_dir() else "which is no directory"
-        raise InputFaults([Fault(field=option, got=f"{str(path)!r}, {reason}", allowed="a directory that can be written",
-                                 remedy="choose another")])  # fmt: skip
+        got = f"{str(path)!r}, which is " + ("read-only" if path.is_dir() else "no directory")
+        allowed, remedy = "a directory that can be written", "choose another"
+        raise InputFaults([Fault(field=option, got=got, allowed=allowed, remedy=remedy)])
 
 
 @contextmanager

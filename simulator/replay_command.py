@@ -174,8 +174,9 @@ def parse_slo(text: str) -> Slo:
     for part in text.split(",") if text else []:
         name, _, value = part.strip().partition("=")
         scale = 1e-3 if value.endswith("ms") else 1.0
+        key = "?" if f"{name}_s" in found else f"{name}_s"
         try:
-            found[f"{name}_s"] = float(value.removesuffix("ms").removesuffix("s")) * scale
+            found[key] = float(value.removesuffix("ms").removesuffix("s")) * scale
         except ValueError:
             found["?"] = 0.0
     if not set(found) <= {"ttft_s", "tpot_s"} or any(not 0.0 < limit < float("inf") for limit in found.values()):

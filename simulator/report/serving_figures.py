@@ -6,26 +6,35 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from simulator.report.theme import EMPHASIS, GRID, figure, plain
-from simulator.serving.metrics import Slo, request_latencies
+from simulator.serving.metrics import Slo, gap_quantiles, request_latencies
+from simulator.serving.results import ServingRun
 
 _POINTS = 400  # of a distribution or a line: more than a screen shows
-_BINS = 60
-_LATENCIES = (("ttft_s", "TTFT", "#0072B2"), ("tpot_s", "TPOT", "#E69F00"), ("e2e_s", "end to end", "#009E73"))
+_LEAST_BINS, _MOST_BINS = 12, 60  # per axis of the heat map
+_FEW = 8  # requests in the fullest bin
+_PER_BIN = 8  # requests per bin of arrivals: fewer make single dots of it
+_LATENCIES = (
+    ("ttft_s", "TTFT", "#0072B2"), ("tpot_s", "TPOT", "#E69F00"), ("itl_s", "ITL", "#CC79A7"),
+    ("e2e_s", "end to end", "#009E73"),
+)  # fmt: skip
 _OVER_TIME = (
     ("waiting", "waiting"), ("running", "running"), ("kv_used_share", "KV used [%]"), ("busy_share", "GPU busy [%]"),
 )  # fmt: skip
 _REPLICA_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#C7522A", "#3B4A8C", "#7FD1B5")
 
 
-def latency_figure(requests: pd.DataFrame, slo: Slo) -> go.Figure:
-    """Share of the requests done within a time [s, logarithmic]: TTFT, TPOT, end to end; the SLO as dotted lines."""
-    latencies = request_latencies(requests)
+def latency_figure(run: ServingRun, slo: Slo) -> go.Figure:
+    """Share of the requests done (of ITL: of the gaps between tokens) within a time [s, logarithmic]; the SLO as dotted
+    lines."""
+    latencies = request_latencies(run.requests)
     shares = np.linspace(0.0, 1.0, _POINTS)
+    quantiles = {name: np.quantile(v, shares) for name in latencies if len(v := latencies[name].dropna().to_numpy())}
+    if len(gaps := gap_quantiles(run, shares)):
+        quantiles["itl_s"] = gaps
     traces = []
     for column, title, colour in _LATENCIES:
-        values = latencies[column].dropna().to_numpy()
-        if len(values):
-            line = go.Scatter(x=np.quantile(values, shares), y=100.0 * shares, name=plain(title), mode="lines")
+        if column in quantiles:
+            line = go.Scatter(x=quantiles[column], y=100.0 * shares, name=plain(title), mode="lines")
             line.line = {"color": colour, "width": 2}
             line.hovertemplate = f"{title}: %{{y:.0f}} % within %{{x:.3g}} s<extra></extra>"
             traces.append(line)
@@ -33,7 +42,7 @@ def latency_figure(requests: pd.DataFrame, slo: Slo) -> go.Figure:
     drawn.update_xaxes(type="log", title={"text": "time [s]", "standoff": 8}, exponentformat="power")
     drawn.update_yaxes(title={"text": "requests [%]"}, range=[0, 101])
     drawn.update_layout(legend={"y": 1.12})
-    for (_, _, colour), limit_s in zip(_LATENCIES, (slo.ttft_s, slo.tpot_s, None), strict=True):
+    for (_, _, colour), limit_s in zip(_LATENCIES, (slo.ttft_s, slo.tpot_s, None, None), strict=True):
         if limit_s is not None:
             drawn.add_vline(x=limit_s, line={"color": colour, "dash": "dot"})
     return drawn
@@ -76,13 +85,15 @@ def first_token_map(requests: pd.DataFrame) -> go.Figure:
     ttft_s = request_latencies(requests)["ttft_s"].to_numpy()
     floor_s = max(float(ttft_s[ttft_s > 0].min()) if (ttft_s > 0).any() else 1e-6, 1e-6)
     counts, arrival_s, exponent = np.histogram2d(
-        done["arrival_s"].to_numpy(), np.log10(np.maximum(ttft_s, floor_s)), bins=_BINS
-    )
+        done["arrival_s"].to_numpy(), np.log10(np.maximum(ttft_s, floor_s)),
+        bins=int(np.clip(len(done) / _PER_BIN, _LEAST_BINS, _MOST_BINS)),
+    )  # fmt: skip
     shown = np.where(counts.T > 0, counts.T, np.nan)
+    whole = {"dtick": 1} if counts.max() <= _FEW else {}  # no halves of a request
     middle_s = (arrival_s[1:] + arrival_s[:-1]) / 2
     heat = go.Heatmap(
         x=middle_s, y=10 ** ((exponent[1:] + exponent[:-1]) / 2), z=shown, colorscale="Viridis",
-        colorbar={"title": {"text": "requests"}, "thickness": 12},
+        colorbar={"title": {"text": "requests"}, "thickness": 12, **whole},
         hovertemplate="%{z} requests that came around %{x:.4g} s had a first token after %{y:.3g} s<extra></extra>",
     )  # fmt: skip
     drawn = figure([heat], height=340)

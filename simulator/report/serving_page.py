@@ -9,7 +9,7 @@ from simulator.report.serving_figures import first_token_map, latency_figure, st
 from simulator.report.serving_tables import knob_table, latency_table, metric_table
 from simulator.serving.answer import ServingAnswer
 
-_CDF = "Share of the requests that were done within a time. Dotted: the SLO."
+_CDF = "Share of the requests (of ITL: of the gaps between tokens) within a time. Dotted: the SLO."
 _STATE = "Requests that wait and that run, KV blocks in use, time in which a step ran; means of short stretches."
 _MAP = "Requests by arrival and time to first token; a band that climbs is a queue that grows. Dotted: the median."
 
@@ -22,7 +22,7 @@ def write_serving_page(answer: ServingAnswer, path: str | Path, *, title: str) -
     if metrics["n_done"]:
         parts += [
             section("Latencies", table(latency_table(metrics), percentiles, numeric=["mean", "p50", "p90", "p99"])),
-            section("Distributions", plot(latency_figure(run.requests, answer.slo), caption=_CDF)),
+            section("Distributions", plot(latency_figure(run, answer.slo), caption=_CDF)),
             section("First tokens", plot(first_token_map(run.requests), caption=_MAP)),
         ]
     parts += [

@@ -12,6 +12,12 @@ from simulator.serving.knobs import BackendKnobs
 
 _LATENCIES = {"ttft_s": "TTFT", "tpot_s": "TPOT", "itl_s": "ITL", "e2e_s": "end to end"}
 _NO_KNOBS = {"name", "version", "sources"}
+
+
+def _tiny_text(value: float) -> str:
+    return f"{value:.0e}"
+
+
 _STATED = {
     "requests_per_s": ("requests per second", number_text),
     "goodput_per_s": ("within the SLO per second", number_text),
@@ -21,10 +27,17 @@ _STATED = {
     "usd_per_million_output_tokens": ("price of a million output tokens", money_text),
     "busy_share": ("GPU busy", share_text),
     "mean_in_system": ("requests in the system, mean", number_text),
+    "littles_law_gap": ("L against λW (Little's law), relative gap", _tiny_text),
     "hit_share": ("prompt tokens from the prefix cache", share_text),
     "n_preemptions": ("preemptions", number_text),
     "n_rejected": ("rejected requests", number_text),
     "n_steps": ("steps", number_text),
+}
+
+_OVER_TIME = {
+    "waiting": ("waiting at a replica", number_text),
+    "running": ("running at a replica", number_text),
+    "kv_used_share": ("KV blocks in use", share_text),
 }
 
 
@@ -38,6 +51,10 @@ def latency_table(metrics: Mapping[str, Any]) -> pd.DataFrame:
 def metric_table(metrics: Mapping[str, Any]) -> pd.DataFrame:
     """Return one row per other metric: `metric`, `text`."""
     rows = [{"metric": title, "text": text(metrics[name])} for name, (title, text) in _STATED.items()]
+    rows += [
+        {"metric": f"{title}, mean and peak", "text": f"{text(metrics[name]['mean'])}; {text(metrics[name]['peak'])}"}
+        for name, (title, text) in _OVER_TIME.items()
+    ]
     return pd.DataFrame(rows)
 
 

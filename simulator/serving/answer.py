@@ -16,6 +16,7 @@ from simulator.serving.results import ServingRun
 from workloads.traffic.requests import Requests
 from workloads.traffic.sessions import SessionTraffic
 
+_LITTLES_LAW = 1e-6  # between two sums of the same times, taken in different order
 _WORST_ERROR = 0.03  # of an interpolated step: beyond, the answer says so
 
 
@@ -61,14 +62,18 @@ def serve(
     error = deployed.step_times.error()
     return ServingAnswer(
         scenario=scenario, deployment=deployed, run=run, metrics=metrics, error=error, slo=slo,
-        warnings=_warnings(scenario, run, error),
+        warnings=_warnings(scenario, run, error, metrics),
     )  # fmt: skip
 
 
-def _warnings(scenario: Scenario, run: ServingRun, error: InterpolationError) -> Sequence[str]:
+def _warnings(
+    scenario: Scenario, run: ServingRun, error: InterpolationError, metrics: Mapping[str, Any]
+) -> Sequence[str]:
     found, state = list(warnings_of(scenario)), run.requests["state"]
     if error.worst > _WORST_ERROR:
         found.append(f"an interpolated step was {error.worst:.1%} off its exact time")
+    if metrics["littles_law_gap"] > _LITTLES_LAW:
+        found.append(f"Little's law is {metrics['littles_law_gap']:.1e} off: the schedulers lost count, a defect")
     if n_rejected := int((state == "rejected").sum()):
         reason = run.requests["reason"][state == "rejected"].iloc[0]
         found.append(f"{n_rejected:,} requests were rejected; the first: {reason}")

@@ -21,16 +21,26 @@ def spread(values_s: NDArray[np.float64]) -> Mapping[str, float]:
 def weighted_spread(values_s: NDArray[np.float64], weights: NDArray[np.float64]) -> Mapping[str, float]:
     """Return mean, p50, p90 and p99 of values that occur `weights` times [s]: the least value with that share at or
     below it. A negative weight takes back as many of an equal value."""
+    found = weighted_quantiles(values_s, weights, np.array(PERCENTILES) / 100.0)
+    if not len(found):
+        return spread(found)
+    mean = float((values_s * weights).sum() / weights.sum())
+    return {"mean": mean} | {f"p{p}": float(v) for p, v in zip(PERCENTILES, found, strict=True)}
+
+
+def weighted_quantiles(
+    values_s: NDArray[np.float64], weights: NDArray[np.float64], shares_P: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the P quantiles of values with weights, as `weighted_spread` does [s]; none of no values."""
     order = np.argsort(values_s, kind="stable")
     values_s, total = values_s[order], np.cumsum(weights[order])
     if not len(total) or total[-1] <= 0:
-        return spread(np.empty(0))
-    mean = float((values_s * np.diff(total, prepend=0.0)).sum() / total[-1])
+        return np.empty(0)
     ends = np.append(values_s[1:] != values_s[:-1], [True])  # equal values stand together
     values_s, total = values_s[ends], total[ends]
-    places = np.searchsorted(total, np.array(PERCENTILES) / 100.0 * total[-1])
-    found = values_s[np.minimum(places, len(values_s) - 1)]
-    return {"mean": mean} | {f"p{p}": float(v) for p, v in zip(PERCENTILES, found, strict=True)}
+    places = np.searchsorted(total, shares_P * total[-1])
+    found: NDArray[np.float64] = values_s[np.minimum(places, len(values_s) - 1)]
+    return found
 
 
 def steps_of(runs: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

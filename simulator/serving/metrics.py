@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from simulator.serving.distributions import spread, steps_of, weighted_spread
+from simulator.serving.distributions import spread, steps_of, weighted_quantiles, weighted_spread
 from simulator.serving.littles_law import littles_law_gap
 from simulator.serving.results import ServingRun
 from simulator.serving.verdict import verdict
@@ -42,8 +43,8 @@ def serving_metrics(
 
     `itl_s`: every gap between tokens of a request, weighted by the tokens that had it. Rates are over the time from the
     first arrival to the end of the last step. `goodput_per_s`, `slo_share`: requests that met the SLO per second, and
-    as a share of all that were not still running. `waiting`, `running` [requests], `kv_used_share`: mean over time and peak
-    of a replica, of the samples. `mean_in_system`: L of Little's law, as the schedulers counted it.
+    as a share of all that were not still running. `waiting`, `running` [requests], `kv_used_share`: of a replica, mean
+    and peak of the samples over time. `mean_in_system`: L of Little's law, as the schedulers counted it.
     """
     requests = run.requests
     latencies = request_latencies(requests)
@@ -59,7 +60,7 @@ def serving_metrics(
         "elapsed_s": elapsed_s,
         "ttft_s": spread(latencies["ttft_s"].to_numpy()),
         "tpot_s": spread(latencies["tpot_s"].dropna().to_numpy()),
-        "itl_s": _gaps(run),
+        "itl_s": weighted_spread(*_gaps(run)),
         "e2e_s": spread(latencies["e2e_s"].to_numpy()),
         "requests_per_s": _per(len(done), elapsed_s),
         "goodput_per_s": _per(good, elapsed_s),
@@ -86,10 +87,17 @@ def _over_time(samples: pd.DataFrame, name: str) -> Mapping[str, float]:
     return {"mean": mean, "peak": float(samples[name].max())}
 
 
-def _gaps(run: ServingRun) -> Mapping[str, float]:
+def gap_quantiles(run: ServingRun, shares_P: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the P quantiles of the gaps between tokens, every gap of every request [s]; none where no token followed
+    another."""
+    return weighted_quantiles(*_gaps(run), shares_P)
+
+
+def _gaps(run: ServingRun) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Seconds of the gaps between tokens, and how many tokens had each."""
     seconds, weights = steps_of(run.iterations)
     odd = run.odd_gaps_N2
-    return weighted_spread(np.concatenate([seconds, odd[:, 0]]), np.concatenate([weights, odd[:, 1]]))
+    return np.concatenate([seconds, odd[:, 0]]), np.concatenate([weights, odd[:, 1]])
 
 
 def _met(latencies: pd.DataFrame, slo: Slo) -> int:

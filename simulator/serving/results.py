@@ -70,7 +70,7 @@ def request_table(ledger: Ledger, requests_N: NDArray[np.int64]) -> pd.DataFrame
     for name in REQUEST_COLUMNS[1:-2]:
         columns[name] = np.asarray(getattr(ledger, name))[requests_N]
     states = np.array(_STATE_CODES)[np.asarray(ledger.state)[requests_N]]
-    columns["state"] = pd.Categorical.from_codes(states, categories=list(STATES))
+    columns["state"] = pd.Categorical(STATES, categories=STATES).take(states)
     reasons = pd.Categorical(ledger.reasons)
     columns["reason"] = reasons.take(np.asarray(ledger.reason)[requests_N])
     return pd.DataFrame(columns)

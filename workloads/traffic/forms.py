@@ -21,7 +21,7 @@ class Number:
     def __str__(self) -> str:
         kind = "a whole number" if self.whole else "a number"
         low = f"above {self.least:g}" if self.above else f"at least {self.least:g}"
-        return f"{kind}, {low}" + (f", at most {self.most:g}" if self.most < math.inf else "")
+        return f"{kind}, {low}" + (f", at most {self.most:,.12g}" if self.most < math.inf else "")
 
     def read(self, text: str) -> float | None:
         """Return the number in `text`, None if there is none or it is not allowed."""

@@ -9,12 +9,14 @@ from workloads.traffic.forms import Form, Number, parse_form
 from workloads.traffic.lengths import Empirical, Fixed, Lengths, Lognormal
 from workloads.traffic.recorded import recorded_lengths
 
+_MOST = 2**31 - 1  # tokens: as of a request trace
+
 FORMS: Mapping[str, Form] = {
-    "fixed": Form(value_name="TOKENS", value=Number(least=1, whole=True)),
+    "fixed": Form(value_name="TOKENS", value=Number(least=1, most=_MOST, whole=True)),
     "lognormal": Form(
         value_name="MEAN",
-        value=Number(least=1),
-        options={"cv": Number(default=1.0), "max": Number(default=0, whole=True)},
+        value=Number(least=1, most=_MOST),
+        options={"cv": Number(default=1.0), "max": Number(default=0, most=_MOST, whole=True)},
     ),
 }
 

@@ -148,7 +148,7 @@ def _number_faults(kind: str, rate_scale: float, n_requests: int | None, seed: i
 
 def _file_faults(text: str) -> list[Fault]:
     """A word that is neither a file nor one of the forms."""
-    if Path(text).exists():
+    if text and Path(text).exists():
         return []
     close = nearest(text.partition(":")[0], FORMS)
     forms = ", ".join(form.written(name) for name, form in FORMS.items())

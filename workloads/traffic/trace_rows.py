@@ -68,9 +68,21 @@ def open_trace(path: Path) -> TraceFile:
             values = next((row for row in csv.reader(file) if row), None)
     except (OSError, ValueError, csv.Error) as error:
         raise InputFaults([_unreadable(path, error)]) from error
+    if why := _not_a_table(first, header):
+        raise InputFaults([_unreadable(path, why)])
     if values is None:
         raise InputFaults([_unreadable(path, "no row of values" if header else "an empty file")])
     return TraceFile(path=path, header=header, first_row=dict(zip_longest(header, values[: len(header)], fillvalue="")))
+
+
+def _not_a_table(first: str, header: Sequence[str]) -> str:
+    """Return what a file is whose first line cannot be the header of a CSV, or nothing."""
+    if "\0" in first or "\ufffd" in first:
+        return "no text: a compressed or binary file"
+    if first.lstrip().startswith("["):
+        return "a JSON array"
+    separator = next((mark for mark in (";", "\t", "|") if mark in first), "")
+    return f"fields separated by {separator!r}, not by commas" if separator and len(header) == 1 else ""
 
 
 def _text(path: Path) -> TextIO:

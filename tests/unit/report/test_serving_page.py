@@ -29,10 +29,16 @@ def test_the_page_says_the_verdict_and_every_knob_with_its_source(answer, tmp_pa
 
 
 def test_a_distribution_ends_at_its_slowest_request(answer):
-    drawn = latency_figure(answer.run.requests, answer.slo)
+    drawn = latency_figure(answer.run, answer.slo)
     slowest_s = (answer.run.requests["first_token_s"] - answer.run.requests["arrival_s"]).max()
     assert drawn.data[0].x[-1] == slowest_s
     assert drawn.data[0].y[-1] == 100.0
+
+
+def test_the_gaps_between_tokens_have_a_distribution_of_their_own(answer):
+    (gaps,) = (line for line in latency_figure(answer.run, answer.slo).data if line.name == "ITL")
+    assert len(gaps.x) == 400
+    assert gaps.x[399] >= answer.metrics["itl_s"]["p99"] >= gaps.x[395]
 
 
 def test_thinned_samples_keep_their_mean(answer):

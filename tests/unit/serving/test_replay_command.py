@@ -1,10 +1,19 @@
 """`longsim replay` on the command line."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
 SMALL = 'model = "tiny"\nmachine = "h800_sxm"\nn_gpus = 8\nlayout = { ep = 8 }\n'
-TRAFFIC = ("--requests", "poisson:50", "--count", "60", "--prompt", "fixed:300", "--output", "fixed:20")
+LENGTHS = ("--prompt", "fixed:300", "--output", "fixed:20")
+TRAFFIC = ("--requests", "poisson:50", "--count", "60", *LENGTHS)
 
 
 @pytest.fixture
@@ -53,12 +62,23 @@ def test_the_tables_have_a_row_per_request(longsim, small, tmp_path):
         (("--set", "serving.blocks=3"), "serving.blocks"),
         (("--requests", "poison:4"), "did you mean poisson"),
         (("--out", "/dev/null/x"), "--out"),
+        (("--out", __file__), "which is no directory"),
+        (("--until", "0"), "--until: got 0; allowed a number above 0"),
+        (("--until", "nan"), "--until: got nan"),
+        (("--count", "0"), "--count: got 0"),
+        (("--rate-scale", "-1"), "--rate-scale: got -1"),
+        (("--requests", ""), "--requests: got ''"),
+        (("--slo", "ttft=2s,ttft=3s"), "--slo"),
+        (("--set", "serving.backend=tgi"), "serving.backend: got 'tgi'"),
+        (("--set", "serving.max_queue=-1"), "serving.max_queue: got -1; allowed 0 or more"),
+        (("--prompt", "fixed:99999999999999999999"), "at most 2,147,483,647"),
     ],
 )
 def test_a_mistake_is_named_without_a_traceback(longsim, small, more, words):
     said = longsim("replay", small, *TRAFFIC, *more)
     assert said.code == 2
     assert words in said.err
+    assert len(said.faults) == 1
 
 
 def test_prompts_longer_than_the_cache_get_a_clear_answer(longsim, small):
@@ -78,3 +98,84 @@ def test_overload_is_a_verdict(longsim, small):
 def test_users_who_wait_for_answers(longsim, small):
     said = longsim("replay", small, *TRAFFIC, "--requests", "users:4,think=0.5", "--until", "100", "--json")
     assert said.document["metrics"]["n_done"] == 60
+
+
+def test_until_alone_takes_all_that_come_before_it(longsim, small):
+    said = longsim("replay", small, *LENGTHS, "--requests", "constant:100", "--until", "12", "--json")
+    assert said.document["metrics"]["n_requests"] == 1200
+
+
+def test_an_overload_may_end_early(longsim, small):
+    said = longsim(
+        "replay", small, *TRAFFIC, "--count", "2000", "--rate-scale", "1000", "--set", "serving.max_num_seqs=1",
+        "--stop-overloaded", "--json",
+    )  # fmt: skip
+    assert said.code == 0
+    assert said.document["stopped"] == said.document["metrics"]["verdict"] == "overloaded"
+    assert said.document["metrics"]["n_requests"] == 256
+
+
+def test_no_partial_table_is_left_once_the_whole_one_stands(longsim, small, tmp_path):
+    longsim("replay", small, *TRAFFIC, "--out", tmp_path / "tables")
+    assert sorted(path.name for path in (tmp_path / "tables").iterdir()) == ["requests.csv", "samples.csv"]
+
+
+@pytest.mark.skipif(find_spec("pyarrow") is None, reason="needs the extra parquet")
+def test_tables_in_parquet(longsim, small, tmp_path):
+    said = longsim("replay", small, *TRAFFIC, "--out", tmp_path, "--format", "parquet")
+    assert said.code == 0
+    table = pd.read_parquet(tmp_path / "requests.parquet")
+    assert len(table) == 60
+    assert table["arrival_s"].is_monotonic_increasing
+
+
+@pytest.mark.skipif(find_spec("pyarrow") is not None, reason="pyarrow is there")
+def test_without_pyarrow_it_says_what_to_install(longsim, small, tmp_path):
+    said = longsim("replay", small, *TRAFFIC, "--out", tmp_path, "--format", "parquet")
+    assert said.code == 2
+    assert said.faults == [
+        "--format: got 'parquet', without pyarrow; allowed csv; run: pip install 'longsim[parquet]'"
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def endless(small, tmp_path):
+    """A replay that would take hours, in a process of its own that has begun to write what ended."""
+    root, folder = Path(__file__).parents[3], tmp_path / "tables"
+    process = subprocess.Popen(
+        [sys.executable, root / "longsim.py", "replay", small, "--requests", "users:50,think=1", "--count", "100000000",
+         "--out", folder, "--progress"],
+        env={**os.environ, "PYTHONPATH": str(root)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    partial = folder / "requests.partial.csv"
+    while not (partial.exists() and partial.read_text().count("\n") > 50):
+        time.sleep(0.1)
+        assert process.poll() is None
+    yield process, folder
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_the_metrics_and_tables_of_what_has_run(endless):
+    process, folder = endless
+    process.send_signal(signal.SIGINT)
+    out, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted: this is of what has run so far" in out
+    assert "requests ended" in said
+    assert "per second" in said
+    assert "left" in said
+    table = pd.read_csv(folder / "requests.csv")
+    assert (table["state"] == "done").sum() >= 50
+    assert not (folder / "requests.partial.csv").exists()
+
+
+@pytest.mark.slow
+def test_a_kill_leaves_the_requests_that_had_ended(endless):
+    process, folder = endless
+    process.kill()
+    process.communicate()
+    table = pd.read_csv(folder / "requests.partial.csv")
+    assert (table["state"] == "done").all()
+    assert (table["end_s"] > table["arrival_s"]).all()

@@ -171,7 +171,10 @@ def test_missing_columns_are_told_before_anything_is_read(tmp_path):
     [
         (b"", "an empty file"),
         (HEADER.encode(), "no row of values"),
-        (b"\xff\xfe\x00", "no row of values"),
+        (b"\xff\xfe\x00", "no text: a compressed or binary file"),
+        (b'[{"timestamp": 0}]', "a JSON array"),
+        (b"arrival_s;prompt_tokens;output_tokens\n0;3;4\n", "fields separated by ';', not by commas"),
+        (b"arrival_s\tprompt_tokens\n0\t3\n", r"fields separated by '\\t', not by commas"),
         (b"{oops", "at character 2"),
         (None, "No such file"),
     ],

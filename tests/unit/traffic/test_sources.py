@@ -88,6 +88,7 @@ FAULTS = {
     "daily:2,peak=3": "traffic 'daily:2,peak=3', peak: got '3'; allowed a number, at least 1, at most 2",
     "users:1.5": "traffic 'users:1.5', N: got '1.5'; allowed a whole number, at least 1; write users:N,think=5",
     "possion:3": "traffic: got 'possion:3'; allowed a file of requests, or poisson:RATE",
+    "": "traffic: got ''; allowed a file of requests",
     "chat:1,turns": "traffic 'chat:1,turns', turns: got ''; allowed a whole number, at least 1",
 }
 
@@ -106,6 +107,12 @@ def test_all_mistakes_of_a_command_come_together():
         "rate_scale", "n_requests", "seed", "traffic 'gamma:-1,cv=0', RATE", "traffic 'gamma:-1,cv=0', cv",
         "prompt", "output 'lognormal:0,cv=x', MEAN", "output 'lognormal:0,cv=x', cv",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("prompt", ["fixed:99999999999999999999", "lognormal:1e30"])
+def test_no_prompt_is_longer_than_a_trace_s_may_be(prompt):
+    (fault,) = faults_of("poisson:1", prompt=prompt)
+    assert "at least 1, at most 2,147,483,647" in fault
 
 
 def test_the_rate_of_users_follows_from_the_answers():
