@@ -19,14 +19,14 @@ _SHIPPED = Path(__file__).parent / "presets"
 class BackendKnobs:
     """Every setting of one scheduler. Of a replica with data-parallel attention each attention group has its own.
 
-    `name`, `version`: the backend, and the version of it whose defaults these are. `max_num_seqs`: sequences
-    that run at once. `max_queue`: requests that wait at a replica; the next one is rejected (SGLang's
-    max_queued_requests); 0: no limit. `max_batched_tokens`: new tokens of one step, decodes included where `mixed_steps`.
-    `chunked_prefill`: a prompt may be cut at the budget; otherwise it enters whole, over the budget only when
-    alone. `mixed_steps`: prompts share a step with decodes (vLLM); otherwise a step of prompts goes first and
-    decodes wait (SGLang). `block_tokens`: tokens of one KV block. `kv_blocks`: blocks of one attention group;
-    0: what `gpu_memory_share` of the device leaves beside weights and, unless that share is `memory_share_of`
-    "weights_and_kv" alone, activations and buffers.
+    `name`, `version`: the backend, and the version of it whose defaults these are. `max_num_seqs`: sequences that run
+    at once. `max_queue`: requests that wait at a replica; the next one is rejected (SGLang's max_queued_requests); 0:
+    no limit. `max_batched_tokens`: new tokens of one step, decodes included where `mixed_steps`. `chunked_prefill`: a
+    prompt may be cut at the budget; otherwise it enters whole, over the budget only when alone. `mixed_steps`:
+    prompts share a step with decodes (vLLM); otherwise a step of prompts goes first and decodes wait (SGLang).
+    `block_tokens`: tokens of one KV block. `kv_blocks`: blocks of one attention group; 0: what `gpu_memory_share` of
+    the device leaves beside weights and, unless that share is `memory_share_of` "weights_and_kv" alone, activations
+    and buffers.
 
     Admission. `policy`: which waiting request goes first; `group_router`: how a replica's attention groups share
     its requests. `whole_prompt_fits`: a prompt enters where all of it

@@ -24,7 +24,7 @@ def test_the_page_says_the_verdict_and_every_knob_with_its_source(answer, tmp_pa
     path = tmp_path / "page.html"
     write_serving_page(answer, path, title="a & b")
     text = path.read_text()
-    for words in ("Stable: 50 of 50 requests done", "a &amp; b", "max_num_seqs", "vLLM engine arguments", "TTFT"):
+    for words in ("Stable: 50 of 50 requests done", "a &amp; b", "max_num_seqs", "vllm/engine/arg_utils.py", "TTFT"):
         assert words in text
 
 
