@@ -6,20 +6,22 @@ request and step, none per step either, and only the groups to which something h
 """
 
 from collections.abc import Sequence
-from math import isnan
+from math import inf, isnan
 
+from simulator.serving.agenda import Agenda
 from simulator.serving.due import DueGroups
-from simulator.serving.gaps import StepLog
 from simulator.serving.group import Group, prefills_of
 from simulator.serving.group_loads import group_loads
 from simulator.serving.growth import Plain, Speculation
+from simulator.serving.host_time import HostTime
 from simulator.serving.knobs import BackendKnobs
 from simulator.serving.ledger import Ledger
+from simulator.serving.record import Record
 from simulator.serving.router import make_route
 from simulator.serving.run_length import steps_before
-from simulator.serving.samples import Sample, Sampler
 from simulator.serving.step_times import Chunk, DecodeLines, GroupBatch, StepBatch
 
+_LOOKS = 3  # after which a scheduler knows all that has ended, also an asynchronous one
 Planned = Sequence[tuple[Group, list[Chunk]]]
 
 
@@ -32,12 +34,10 @@ class Replica:
     ) -> None:  # fmt: skip
         """`kv_blocks`: of each of the `n_groups` attention groups. `law`: how requests grow."""
         self.now_s = 0.0
-        self.busy_s = 0.0
-        self.present_s = 0.0  # of all requests together: what the scheduler counts, step by step
-        self.n_steps = self.n_done = 0
+        self.n_done = 0
         self.stops_at_ends = False
-        self.step_log = StepLog()
-        self.sampler = Sampler()
+        self.record = Record()
+        self.agenda = Agenda()
         self.groups = [
             Group(index, ledger=ledger, knobs=knobs, kv_blocks=kv_blocks, law=law) for index in range(n_groups)
         ]
@@ -46,8 +46,7 @@ class Replica:
         self._times = step_times
         self._queries = law.queries
         self._swap_s_per_token = swap_s_per_token
-        self._overhead_s = knobs.sampling_overhead_s + (0.0 if knobs.async_scheduling else knobs.scheduler_overhead_s)
-        self._floor_s = knobs.scheduler_overhead_s if knobs.async_scheduling else 0.0
+        self._host = HostTime(knobs)
         self._group_of = make_route(knobs.group_router, self.groups, ledger.prompt_tokens)
         self._loads = group_loads(n_groups)
         self._decode_steps = self._n_open = 0
@@ -56,7 +55,6 @@ class Replica:
         self._stalled: set[int] = set()
         self._due = DueGroups(n_groups)
         self._ended: list[int] = []
-        self._last_tokens, self._last_s = 0, 0.0
 
     @property
     def n_waiting(self) -> int:
@@ -75,8 +73,8 @@ class Replica:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a request runs or waits."""
-        return self._n_open > 0
+        """Whether a request runs or waits, or something is to happen."""
+        return self._n_open > 0 or bool(self.agenda)
 
     def take_ended(self) -> list[int]:
         """Return the requests that have ended since the last call, where `stops_at_ends`."""
@@ -103,22 +101,36 @@ class Replica:
         group = self.groups[self._group_of(request)]
         group.admission.waiting.push(request)
         self._awake.add(group.index)
-        self.present_s += self.now_s - self._ledger.arrival_s[request]
+        self.record.present_s += self.now_s - self._ledger.arrival_s[request]
 
     def advance(self, until_s: float) -> None:
         """Run every step that starts before `until_s`, or up to the end of a request where `stops_at_ends`."""
-        while self.now_s < until_s and self._n_open:
-            planned = self._plan()
-            if planned:
-                self._step_with_prompts(planned)
-            else:
-                self._run_of_decodes(until_s)
-            if self.now_s >= self.sampler.next_s:
+        looks = 0
+        while self.now_s < until_s and self.is_busy:
+            bound_s = self.agenda.happens(self.now_s, until_s)
+            planned, looks = self._plan(), looks + 1
+            if planned or self._loads.n:
+                looks = 0
+                if planned:
+                    self._step_with_prompts(planned)
+                else:
+                    self._run_of_decodes(bound_s)
+            elif (looks >= _LOOKS or not self._awake) and not self._waits(bound_s):
+                return
+            if self.now_s >= self.record.next_sample_s:
                 self._sample()
             if self.stops_at_ends and self._ended:
                 return
         if not self._n_open and self._awake:
             self._plan()  # nobody is left: what ended last is noticed now
+
+    def _waits(self, bound_s: float) -> bool:
+        """Nothing can run before `bound_s`: let time pass, or say that it does not."""
+        if bound_s == inf or not self.is_busy:
+            return False
+        self.record.idle(bound_s - self.now_s, n_present=self._n_open)
+        self.now_s = bound_s
+        return True
 
     def close(self) -> None:
         """Take the last sample."""
@@ -150,10 +162,9 @@ class Replica:
         for group in self.groups:
             group.follow(self._decode_steps)
         total = sum(group.admission.blocks.total for group in self.groups)
-        self.sampler.add(Sample(
-            time_s=self.now_s, running=self.n_running, waiting=self.n_waiting, kv_used_share=self.used_blocks / total,
-            step_tokens=self._last_tokens, step_s=self._last_s, busy_s=self.busy_s,
-        ))  # fmt: skip
+        self.record.sample(
+            self.now_s, running=self.n_running, waiting=self.n_waiting, kv_used_share=self.used_blocks / total
+        )
 
     def _step_with_prompts(self, planned: Planned) -> None:
         """One step with prompts in it; the decodes of their groups take part where steps are mixed, else they wait."""
@@ -167,13 +178,14 @@ class Replica:
             prefills=tuple(prefill for _, chunks in planned for prefill in prefills_of(chunks)),
             longest_decode_tokens=longest if n else 0, fullest=fullest,
         )  # fmt: skip
-        step_s = self._times.seconds(batch) + self._overhead_s + self._sequences_s()
-        step_s = max(step_s, self._floor_s) + self._swapping_s()
+        step_s = self._host.step_s(self._times.seconds(batch), self.n_running) + self._swapping_s()
         self._unstall(start_s, step_s, sitting)
         for group in sitting:
             if group.admission.decodes.n and not group.stalled:
                 group.stalled = [(start_s, group.admission.decodes.n)]
-        self._note(start_s, n_steps=1, step_s=step_s, n_decode=n, prefill_tokens=batch.prefill_tokens)
+        self.now_s += self.record.steps(
+            start_s, step_s=step_s, n_decode=n, prefill_tokens=batch.prefill_tokens, n_present=self._n_open
+        )
         if n:
             for group in sitting:
                 group.sit_out()
@@ -201,10 +213,6 @@ class Replica:
         self._settle(group)
         self._awake.add(group.index)  # the next step's budget is whole again
 
-    def _sequences_s(self) -> float:
-        each_s = self._knobs.sequence_overhead_s
-        return each_s * self.n_running if each_s else 0.0  # n_running visits every group
-
     def _swapping_s(self) -> float:
         """Seconds to move the caches of preempted requests since the last step: groups do so side by side."""
         if self._knobs.preemption != "swap":
@@ -220,7 +228,7 @@ class Replica:
         if ledger.emitted[request] == 0:
             ledger.first_token_s[request] = self.now_s
         else:
-            self.step_log.odd_gap(self.now_s - admission.preempted_s.pop(request), 1)
+            self.record.step_log.odd_gap(self.now_s - admission.preempted_s.pop(request), 1)
         ledger.emitted[request] += 1
         if ledger.emitted[request] >= ledger.output_tokens[request]:
             admission.finish_prompt(request)
@@ -243,22 +251,22 @@ class Replica:
         """Steps of decodes only, up to the next event: a group that is due, `until_s`, the line's border."""
         loads, start_s = self._loads, self.now_s
         n, context, grows = loads.n, loads.context, loads.growth
-        if not n:
-            return
         fullest, longest = self._fullest_of_decodes()
         line = self._times.decode_line(n, round(context), longest, fullest)
         at_s = line.at_s + line.s_per_token * (context - line.from_tokens)
-        first_s, growth_s = at_s + self._overhead_s + self._sequences_s(), line.s_per_token * grows
+        first_s, growth_s = self._host.step_s(at_s, n), line.s_per_token * grows
         most = self._due.next_step() - self._decode_steps
         if line.until_tokens < context + (most - 1) * grows:
             most = max(1, int((line.until_tokens - context) // grows) + 1)
-        if first_s < self._floor_s:
-            first_s, most = self._floor_s, 1
+        if first_s <= self._host.least_s:
+            most = 1
         if self._stalled or self._step_alone:
             first_s, most = first_s + self._swapping_s(), 1
         most = steps_before(until_s - start_s, first_s, growth_s, most)
         self._unstall(start_s, first_s)
-        self._note(start_s, n_steps=most, step_s=first_s, growth_s=growth_s, n_decode=n)
+        self.now_s += self.record.steps(
+            start_s, n_steps=most, step_s=first_s, growth_s=growth_s, n_decode=n, n_present=self._n_open
+        )
         self._decoded(most)
 
     def _fullest_of_decodes(self) -> tuple[GroupBatch | None, int]:
@@ -272,21 +280,9 @@ class Replica:
         """Decodes that waited take part in the step from `start_s` on, but for those of groups that sit it out."""
         for index in [i for i in sorted(self._stalled) if self.groups[i] not in sitting]:
             for since_s, n in self.groups[index].take_stalled(start_s):
-                self.step_log.odd_gap(start_s - since_s + step_s, n)
-                self.step_log.odd_gap(step_s, -n)
+                self.record.step_log.odd_gap(start_s - since_s + step_s, n)
+                self.record.step_log.odd_gap(step_s, -n)
             self._stalled.discard(index)
-
-    def _note(
-        self, start_s: float, *, n_steps: int, step_s: float, n_decode: int, growth_s: float = 0.0,
-        prefill_tokens: int = 0,
-    ) -> None:  # fmt: skip
-        took_s = step_s if n_steps == 1 else n_steps * step_s + growth_s * (n_steps * (n_steps - 1) / 2)
-        self.now_s = start_s + took_s
-        self.busy_s += took_s
-        self.present_s += took_s * self._n_open
-        self.n_steps += n_steps
-        self._last_tokens, self._last_s = n_decode + prefill_tokens, step_s + growth_s * (n_steps - 1)
-        self.step_log.run((start_s, n_steps, step_s, growth_s, n_decode, prefill_tokens))
 
     def _decoded(self, n_steps: int) -> None:
         """Every group has decoded so many steps more: what is due happens."""

@@ -53,14 +53,14 @@ def collect(ledger: Ledger, replicas: Sequence[Replica], knobs: BackendKnobs, n_
     """Return the tables of a run that is over, or of one under way, of its first `n_requests`."""
     return ServingRun(
         requests=request_table(ledger, np.arange(n_requests)),
-        samples=pd.concat([r.sampler.table(i) for i, r in enumerate(replicas)], ignore_index=True),
-        iterations=pd.concat([r.step_log.table(i) for i, r in enumerate(replicas)], ignore_index=True),
-        odd_gaps_N2=np.concatenate([r.step_log.odd_gaps() for r in replicas]),
+        samples=pd.concat([r.record.sampler.table(i) for i, r in enumerate(replicas)], ignore_index=True),
+        iterations=pd.concat([r.record.step_log.table(i) for i, r in enumerate(replicas)], ignore_index=True),
+        odd_gaps_N2=np.concatenate([r.record.step_log.odd_gaps() for r in replicas]),
         knobs=knobs,
         clock_s_R=np.array([r.now_s for r in replicas]),
-        present_s=sum(r.present_s for r in replicas),
-        n_steps=sum(r.n_steps for r in replicas),
-        busy_s=sum(r.busy_s for r in replicas),
+        present_s=sum(r.record.present_s for r in replicas),
+        n_steps=sum(r.record.n_steps for r in replicas),
+        busy_s=sum(r.record.busy_s for r in replicas),
     )
 
 
