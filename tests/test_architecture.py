@@ -34,7 +34,7 @@ HOUSE = Rules(
         "validation.kernel_families | validation.infersim_families | validation.transfer_families"
         " | validation.trace_interference",
         "validation.families | validation.expert_draws",
-        "validation.tables | validation.chips | validation.measure | validation.traces",
+        "validation.tables | validation.chips | validation.measure | validation.traces | validation.published_facts",
         "validation.measurements",
         "simulator.sweep",
         "simulator.report | simulator.break_even",

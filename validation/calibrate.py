@@ -26,6 +26,8 @@ PROFILES_DIR = Path(str(files("hw_profiles"))) / "data"
 FOLDERS = ("hopper", "measured", ".")
 SHARED_ROWS = "hopper_shared"  # multi-node rows that the source ships for H100 and H200 alike
 SHARED_BY = ("h100_sxm", "h200_sxm")
+# Measured on the H800; H100 and H200 have its SMs and NICs and run the same normal kernels: assumed to be the same there.
+BESIDE_COMPUTE_AS_ON_H800 = ("h800_sxm", *SHARED_BY)
 COMMAND = "longsim calibrate --data DATA"
 SPLIT = "fitted on the training rows alone; held out: a fifth of the shapes and a fifth of the sites, by hash"
 SIGNIFICANT_DIGITS = 6
@@ -100,9 +102,10 @@ def fit_all(data_dir: Path, families: Sequence[Family] = FAMILIES) -> dict[str, 
             machine["sources"][path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
             machine["families"].setdefault(family.name, {})[group.name] = record
     trace = find_table(data_dir, TRACE_FILE)
-    if trace is not None and "h800_sxm" in fitted:
-        fitted["h800_sxm"]["sources"][trace.name] = hashlib.sha256(trace.read_bytes()).hexdigest()
-        fitted["h800_sxm"]["families"]["interference"] = {"normal": to_record(interference_of_trace(trace))}
+    for machine in BESIDE_COMPUTE_AS_ON_H800 if trace is not None else ():
+        if machine in fitted:
+            fitted[machine]["sources"][trace.name] = hashlib.sha256(trace.read_bytes()).hexdigest()
+            fitted[machine]["families"]["interference"] = {"normal": to_record(interference_of_trace(trace))}
     return fitted
 
 

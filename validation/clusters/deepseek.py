@@ -1,55 +1,22 @@
-"""DeepSeek-V3 on H800: the step times of DeepSeek's profile data, the throughputs of its online service.
+"""DeepSeek-V3 on H800: the step times of DeepSeek's profile data, the throughputs of its online service."""
 
-Each figure is a scenario that `longsim run` answers, read in the unit of the publication.
-"""
-
-from collections.abc import Callable, Mapping
-from functools import lru_cache
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from simulator.answer import Answer
-from simulator.evaluate import evaluate
-from simulator.scenario import load_scenario
-from validation.clusters.parts import Part, Row, typed_facts
-
-GPUS_PER_NODE = 8
+from validation.clusters.figures import READINGS, Reading, figures_part
+from validation.clusters.parts import Part, typed_facts
 
 
 def deepseek_part(data: Path) -> Part:
     """Return DeepSeek's published figures beside their predictions; they are typed facts, `data` is not needed."""
     del data
     facts = typed_facts("deepseek")
-    rows, skipped = [], []
-    for figure in facts["figures"]:
-        answer = _answer(figure["scenario"], tuple(figure.get("set", ())))
-        if answer.feasible:
-            rows.append(_row(figure, READINGS[figure["reading"]](answer.metrics, facts)))
-        else:
-            skipped.append((figure["id"], answer.reason))
-    return Part(rows=rows, notes=facts["notes"], skipped=skipped)
+    return replace(figures_part(facts["figures"], readings(facts["cache_hit_share"])), notes=facts["notes"])
 
 
-@lru_cache(maxsize=16)
-def _answer(name: str, settings: tuple[str, ...]) -> Answer:
-    return evaluate(load_scenario(name, settings))
-
-
-def _row(figure: Mapping[str, Any], predicted: float) -> Row:
-    return Row(
-        id=figure["id"], what=figure["what"], predicted=predicted, reference=figure["reference"], unit=figure["unit"],
-        source=figure["source"], tolerance=figure.get("tolerance"),
-    )  # fmt: skip
-
-
-def _input_per_node(metrics: Mapping[str, Any], facts: Mapping[str, Any]) -> float:
-    """Tokens that come in per node and second [tokens/s], of which only those in no cache are computed."""
-    return float(metrics["tokens_per_s_per_gpu"] * GPUS_PER_NODE / (1.0 - facts["cache_hit_share"]))
-
-
-READINGS: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Any]], float]] = {
-    "step_ms": lambda metrics, _: float(metrics["step_s"] * 1e3),
-    "tokens_per_s_per_gpu": lambda metrics, _: float(metrics["tokens_per_s_per_gpu"]),
-    "tokens_per_s_per_user": lambda metrics, _: float(metrics["tokens_per_s_per_user"]),
-    "input_tokens_per_s_per_node": _input_per_node,
-}
+def readings(cache_hit_share: float) -> Mapping[str, Reading]:
+    """Return the common readings and the tokens that come in per node and second [tokens/s], of which only those in no
+    cache are computed."""
+    per_node = READINGS["tokens_per_s_per_node"]
+    return {**READINGS, "input_tokens_per_s_per_node": lambda metrics: per_node(metrics) / (1.0 - cache_hit_share)}

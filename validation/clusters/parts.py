@@ -1,12 +1,10 @@
 """What one published deployment contributes to the suite: rows with verdicts, notes, and what was skipped."""
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-_PUBLISHED = Path(__file__).parent.parent / "published" / "clusters"
+from validation.published_facts import published_facts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +44,7 @@ class Part:
 
 def typed_facts(name: str) -> Mapping[str, Any]:
     """Return the typed facts of `validation/published/clusters/NAME.toml`."""
-    return tomllib.loads((_PUBLISHED / f"{name}.toml").read_text(encoding="utf-8"))
+    return published_facts(f"clusters/{name}")
 
 
 def part_document(name: str, part: Part) -> dict[str, Any]:

@@ -4,7 +4,6 @@ Nothing is fitted: popularity is the power law that aiconfigurator gives for Dee
 """
 
 import json
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,10 @@ from hw_profiles.faults import Fault, InputFaults
 from simulator.balance import hottest_over_mean
 from simulator.evaluate import run_scenario
 from simulator.scenario import build_scenario
+from validation.published_facts import published_facts
 from workloads.expert_placement import eplb_hierarchical, hottest_load
 from workloads.loads import RoutedLoads, routed_loads
 
-_PUBLISHED = Path(__file__).parent.parent / "published" / "balance.toml"
 N_SEEDS = 100
 EXPERTS, DENSE_LAYERS, MOE_LAYERS, REDUNDANT = 256, 3, 58, 32  # DeepSeek-V3; SGLang's redundant experts
 _SAMPLED_MOE_LAYERS = 5  # of each seed's step; the other MoE layers take as long on average
@@ -28,7 +27,7 @@ Row = dict[str, Any]
 
 def facts() -> Mapping[str, Any]:
     """Return the typed facts."""
-    return tomllib.loads(_PUBLISHED.read_text(encoding="utf-8"))
+    return published_facts("balance")
 
 
 def balance_document(data: Path, n_seeds: int = N_SEEDS) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from simulator.scenario import load_scenario
-from validation.clusters.deepseek import READINGS, deepseek_part
+from validation.clusters.deepseek import deepseek_part, readings
 from validation.clusters.parts import typed_facts
 
 FACTS = typed_facts("deepseek")
@@ -13,13 +13,13 @@ FACTS = typed_facts("deepseek")
 
 def test_a_node_s_input_counts_what_caches_hold():
     """100 tokens/s per GPU computed, 8 GPUs, half of the input from caches."""
-    assert READINGS["input_tokens_per_s_per_node"]({"tokens_per_s_per_gpu": 100.0}, {"cache_hit_share": 0.5}) == 1600.0
+    assert readings(0.5)["input_tokens_per_s_per_node"]({"tokens_per_s_per_gpu": 100.0}) == 1600.0
 
 
 def test_every_figure_has_a_source_a_reading_and_a_scenario_that_loads():
     for figure in FACTS["figures"]:
         assert figure["source"]
-        assert figure["reading"] in READINGS
+        assert figure["reading"] in readings(FACTS["cache_hit_share"])
         assert load_scenario(figure["scenario"], figure.get("set", ())).model == "deepseek_v3"
 
 
