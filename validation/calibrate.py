@@ -26,7 +26,7 @@ PROFILES_DIR = Path(str(files("hw_profiles"))) / "data"
 FOLDERS = ("hopper", "measured", ".")
 SHARED_ROWS = "hopper_shared"  # multi-node rows that the source ships for H100 and H200 alike
 SHARED_BY = ("h100_sxm", "h200_sxm")
-# Measured on the H800; H100 and H200 have its SMs and NICs and run the same normal kernels: assumed to be the same there.
+# Measured on the H800; H100 and H200 have its SMs and NICs and run the same normal kernels: assumed to be the same.
 BESIDE_COMPUTE_AS_ON_H800 = ("h800_sxm", *SHARED_BY)
 COMMAND = "longsim calibrate --data DATA"
 SPLIT = "fitted on the training rows alone; held out: a fifth of the shapes and a fifth of the sites, by hash"

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hw_profiles.curves.all_to_all import low_latency_s, normal_s
+from hw_profiles.curves.all_to_all import RANKS_PER_NODE, low_latency_s, normal_s
 from hw_profiles.curves.batched_gemm import batched_gemm_s
 from hw_profiles.curves.elementwise import elementwise_s
 from hw_profiles.curves.gemm import gemm_s
@@ -70,9 +70,11 @@ def _flight(work: Work, machine: Machine, roofline: Cost) -> Cost:
         return roofline
     shape, offered = work.shape, capacities(machine)
     hidden, experts, ranks = (float(np.max(shape[name])) for name in ("hidden", "experts", "ranks"))
+    nic_only = machine.profile.all_to_all.low_latency_tiers == "nic" and not machine.one_node
+    reach = 1 if nic_only else RANKS_PER_NODE
 
     def taken(copies: FloatArray | float) -> FloatArray:
-        return low_latency_s(copies, hidden, 1.0, experts, ranks, chip=machine.chip, curve=curve.curve)
+        return low_latency_s(copies, hidden, 1.0, experts, ranks, chip=machine.chip, curve=curve.curve, reach=reach)
 
     none_s = float(taken(1e-9))
     packing_C = 2.0 * machine.launch_gap_s + (shape["issue_bytes"] + shape["receive_bytes"]) / offered.bytes_per_s["l2"]

@@ -1,4 +1,4 @@
-"""Published figures of a deployment, each beside a scenario that `longsim run` answers, read in the publication's unit."""
+"""Published figures of a deployment, each beside a scenario that `longsim run` answers, in the publication's unit."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -39,7 +39,7 @@ def answer_of(scenario: str, settings: tuple[str, ...]) -> Answer:
 
 
 def figure_row(figure: Mapping[str, Any], predicted: float) -> Row:
-    """Return a typed figure (`id`, `what`, `reference`, `unit`, `source`, `tolerance` if judged) with its prediction."""
+    """Return a typed figure (`id`, `what`, `reference`, `unit`, `source`, if judged `tolerance`) as predicted."""
     return Row(
         id=figure["id"], what=figure["what"], predicted=predicted, reference=figure["reference"], unit=figure["unit"],
         source=figure["source"], tolerance=figure.get("tolerance"),

@@ -182,3 +182,36 @@ def test_an_interval_holds_the_answer_and_widens_outside_the_measured_range():
 
 def test_an_interval_is_the_same_for_the_same_seed():
     assert evaluate(longcat()).interval == evaluate(longcat()).interval
+
+
+def test_kernels_that_send_every_copy_over_the_nic_take_the_curve_s_time_without_nvlink():
+    """DeepEP before June 2025: of 128 ranks 127 are across the NIC, not 120."""
+    deepseek = "deepseek-v3-decode-h800x128"
+    settings = [
+        "machine=h100_sxm",
+        "schedule=sequential",
+        "routing.popularity=balanced",
+        "mtp.n_draft=0",
+        "mtp.acceptance=[]",
+    ]
+    for tiers, reach in (("nic", 1), ("nvlink_and_nic", 8)):
+        scenario = load_scenario(
+            deepseek, [*settings, f"machine_overrides={{'all_to_all.low_latency_tiers'='{tiers}'}}"]
+        )
+        machine, costs = priced(scenario)
+        curve = machine.fitted["deepep_low_latency", "combine"].curve
+        shape = costs["combine.flight"][0].shape
+        copies = float(np.max(shape["copies_in"]))
+        whole_s = float(low_latency_s(copies, 7168.0, 1.0, 256.0, 128.0, chip=machine.chip, curve=curve, reach=reach))
+        phases = ("combine.issue", "combine.flight", "combine.receive")
+        assert sum(float(np.max(alone(machine, costs[name][1]))) for name in phases) == pytest.approx(whole_s, rel=1e-6)
+
+
+@pytest.mark.parametrize("machine_name", ["h100_sxm", "h200_sxm"])
+def test_normal_kernels_lose_pace_beside_compute_as_they_were_seen_to_on_the_h800(machine_name):
+    scenario = load_scenario("deepseek-v3-profile-prefill-h800x32", [f"machine={machine_name}"])
+    machine, costs = priced(scenario)
+    seen = load_scenario("deepseek-v3-profile-prefill-h800x32").fitted["interference", "normal"].curve
+    assert machine.fitted["interference", "normal"].curve == seen
+    assert costs["dispatch"][1].demand.share_beside_compute == seen.dispatch_share
+    assert costs["combine"][1].demand.share_beside_compute == seen.combine_share
