@@ -27,7 +27,7 @@ FOLDERS = ("hopper", "measured", ".")
 SHARED_ROWS = "hopper_shared"  # multi-node rows that the source ships for H100 and H200 alike
 SHARED_BY = ("h100_sxm", "h200_sxm")
 # Measured on the H800; H100 and H200 have its SMs and NICs and run the same normal kernels: assumed to be the same.
-BESIDE_COMPUTE_AS_ON_H800 = ("h800_sxm", *SHARED_BY)
+BESIDE_COMPUTE_AS_ON_H800 = frozenset({"h800_sxm", *SHARED_BY})
 COMMAND = "longsim calibrate --data DATA"
 SPLIT = "fitted on the training rows alone; held out: a fifth of the shapes and a fifth of the sites, by hash"
 SIGNIFICANT_DIGITS = 6
@@ -102,10 +102,11 @@ def fit_all(data_dir: Path, families: Sequence[Family] = FAMILIES) -> dict[str, 
             machine["sources"][path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
             machine["families"].setdefault(family.name, {})[group.name] = record
     trace = find_table(data_dir, TRACE_FILE)
-    for machine in BESIDE_COMPUTE_AS_ON_H800 if trace is not None else ():
-        if machine in fitted:
-            fitted[machine]["sources"][trace.name] = hashlib.sha256(trace.read_bytes()).hexdigest()
-            fitted[machine]["families"]["interference"] = {"normal": to_record(interference_of_trace(trace))}
+    if trace is not None:
+        beside = to_record(interference_of_trace(trace))
+        for name in sorted(fitted.keys() & BESIDE_COMPUTE_AS_ON_H800):
+            fitted[name]["sources"][trace.name] = hashlib.sha256(trace.read_bytes()).hexdigest()
+            fitted[name]["families"]["interference"] = {"normal": beside}
     return fitted
 
 
