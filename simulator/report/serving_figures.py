@@ -10,9 +10,8 @@ from simulator.serving.metrics import Slo, gap_quantiles, request_latencies
 from simulator.serving.results import ServingRun
 
 _POINTS = 400  # of a distribution or a line: more than a screen shows
-_LEAST_BINS, _MOST_BINS = 12, 60  # per axis of the heat map
+_LEAST_BINS, _MOST_BINS = 12, 60  # per axis of the heat map: more make single dots of it
 _FEW = 8  # requests in the fullest bin
-_PER_BIN = 8  # requests per bin of arrivals: fewer make single dots of it
 _LATENCIES = (
     ("ttft_s", "TTFT", "#0072B2"), ("tpot_s", "TPOT", "#E69F00"), ("itl_s", "ITL", "#CC79A7"),
     ("e2e_s", "end to end", "#009E73"),
@@ -72,11 +71,17 @@ def state_figure(samples: pd.DataFrame) -> go.Figure:
 
 
 def thinned(samples: pd.DataFrame) -> pd.DataFrame:
-    """Return the means of equal stretches of samples, as many as a figure shows, where there are more."""
+    """Return the means over time of stretches of a replica's samples, as many as a figure shows, where there are more.
+    A state lasts until the next sample, `busy_share` has lasted since the one before."""
     if len(samples) <= _POINTS:
         return samples
     stretch = np.arange(len(samples)) * _POINTS // len(samples)
-    return samples.groupby(stretch).mean(numeric_only=True)
+    since_s = samples["time_s"].diff().fillna(samples["time_s"])
+    weights = dict.fromkeys(samples.columns, since_s.shift(-1, fill_value=0.0))
+    weights |= {"busy_share": since_s, "time_s": pd.Series(1.0, index=samples.index)}
+    weighted = pd.DataFrame({name: samples[name] * weight for name, weight in weights.items()}).groupby(stretch).sum()
+    means: pd.DataFrame = weighted / pd.DataFrame(weights).groupby(stretch).sum()
+    return means.fillna(0.0)
 
 
 def first_token_map(requests: pd.DataFrame) -> go.Figure:
@@ -86,7 +91,7 @@ def first_token_map(requests: pd.DataFrame) -> go.Figure:
     floor_s = max(float(ttft_s[ttft_s > 0].min()) if (ttft_s > 0).any() else 1e-6, 1e-6)
     counts, arrival_s, exponent = np.histogram2d(
         done["arrival_s"].to_numpy(), np.log10(np.maximum(ttft_s, floor_s)),
-        bins=int(np.clip(len(done) / _PER_BIN, _LEAST_BINS, _MOST_BINS)),
+        bins=int(np.clip(len(done) ** 0.5, _LEAST_BINS, _MOST_BINS)),
     )  # fmt: skip
     shown = np.where(counts.T > 0, counts.T, np.nan)
     whole = {"dtick": 1} if counts.max() <= _FEW else {}  # no halves of a request

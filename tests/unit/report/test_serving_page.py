@@ -2,6 +2,8 @@
 
 import json
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from simulator.report.serving_figures import latency_figure, thinned
@@ -41,11 +43,24 @@ def test_the_gaps_between_tokens_have_a_distribution_of_their_own(answer):
     assert gaps.x[399] >= answer.metrics["itl_s"]["p99"] >= gaps.x[395]
 
 
-def test_thinned_samples_keep_their_mean(answer):
+def test_few_samples_stay_as_they_are(answer):
     samples = answer.run.samples
-    wide = samples.loc[samples.index.repeat(100)].reset_index(drop=True)
-    assert len(thinned(wide)) <= 400 < len(wide)
     assert thinned(samples.head(5)).equals(samples.head(5))
+
+
+def test_a_long_idle_time_between_short_steps_counts_as_long_as_it_was():
+    """Steps of a second, each tenth after nine idle ones: of every stretch of ten samples 10 of 19 s were busy, and
+    nobody was there in the 9 s after each tenth sample."""
+    n = 4000
+    last = np.arange(n) % 10 == 9
+    idle_s = np.where(np.arange(n) % 10 == 0, 9.0, 0.0)
+    samples = pd.DataFrame({
+        "time_s": np.cumsum(1.0 + idle_s), "running": np.where(last, 0, 19), "busy_share": 1.0 / (1.0 + idle_s),
+    })  # fmt: skip
+    means = thinned(samples)
+    assert len(means) == 400
+    assert means["busy_share"].to_numpy() == pytest.approx(10 / 19)
+    assert means["running"].to_numpy()[:-1] == pytest.approx(9)
 
 
 def test_the_slices_of_a_trace_are_the_busy_time_of_the_replicas(answer, tmp_path):
