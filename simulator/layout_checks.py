@@ -27,6 +27,7 @@ def check_for_layout_that_does_not_divide(
     yield from _check_group("layout.attention_tp", layout.attention_tp, {"n_gpus": n, **heads}, node)
     yield from _check_group("layout.dense_tp", layout.dense_tp, {"n_gpus": n, **width}, node)
     yield from _check_ep(scenario, model, node)
+    yield from _check_replicated(layout, model, node)
 
 
 def check_for_what_is_not_modelled(layout: Layout) -> Iterable[Fault]:
@@ -102,6 +103,28 @@ def _check_group(field: str, size: int, split: dict[str, int], node: int) -> Ite
             allowed=f"a divisor of {node}, or a multiple of {node}",
             remedy="let groups fill whole nodes, or nodes hold whole groups",
         )
+
+
+def _check_replicated(layout: Layout, model: ModelSpec, node: int) -> Iterable[Fault]:
+    """Replicated tokens with groups of several sizes, or of several nodes; experts split by width without them, or into
+    no whole parts."""
+    if not layout.replicated:
+        if layout.moe_tp != 1:
+            yield Fault(field="layout.moe_tp", got=str(layout.moe_tp), allowed="1 with scattered tokens",
+                        remedy='set layout.tp_tokens = "replicated", or split experts with ep')  # fmt: skip
+        return
+    if n_moe_layers(model):
+        yield from _check_divisor("layout.moe_tp", layout.moe_tp, {"expert_ffn": model.moe.expert_ffn})
+    sizes = {layout.attention_tp, layout.dense_tp, *([layout.ep * layout.moe_tp] if n_moe_layers(model) else [])}
+    if len(sizes) > 1:
+        got = f"'replicated' with attention_tp={layout.attention_tp}, dense_tp={layout.dense_tp}, "
+        yield Fault(field="layout.tp_tokens", got=f"{got}ep={layout.ep}, moe_tp={layout.moe_tp}",
+                    allowed="attention_tp = dense_tp = ep * moe_tp: one group shares everything",
+                    remedy="make them alike, or scatter the tokens")  # fmt: skip
+    elif layout.attention_tp > node:
+        yield Fault(field="layout.tp_tokens", got=f"'replicated' over {layout.attention_tp} ranks",
+                    allowed=f"groups in one node of {node}",
+                    remedy="keep the group in a node, or scatter the tokens")  # fmt: skip
 
 
 def _check_divisor(field: str, value: int, split: dict[str, int]) -> Iterable[Fault]:

@@ -16,6 +16,7 @@ from simulator.model_checks import check_for_impossible_model
 from simulator.placement_checks import check_for_impossible_placement
 from simulator.routing_checks import check_for_bad_routing, check_for_trace_of_another_model
 from simulator.scenario_schema import Scenario
+from workloads.batch import ARITHMETIC
 from workloads.model import ModelSpec
 from workloads.schedules.table import SCHEDULES
 
@@ -186,8 +187,9 @@ def check_for_missing_precision(scenario: Scenario, profile: HardwareProfile) ->
     }
     for field, (precision, families) in wanted.items():
         tables = [profile.device.peak_flops_per_s, *(getattr(profile.efficiency, family) for family in families)]
-        if any(precision not in table for table in tables):
-            allowed = ", ".join(sorted(set.intersection(*(set(table) for table in tables)) & {"bf16", "fp8", "fp32"}))
+        if any(ARITHMETIC.get(precision, precision) not in table for table in tables):
+            known = set.intersection(*(set(table) for table in tables)) & {"bf16", "fp8", "fp32", "fp4"}
+            allowed = ", ".join(sorted(known))
             yield Fault(
                 field=field,
                 got=repr(precision),

@@ -1,13 +1,15 @@
 """What one step computes: sequences, contexts, routing statistics, precisions, drafts. Keys as in a scenario file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 Phase = Literal["decode", "prefill"]
 PrecisionName = Literal["bf16", "fp8", "fp32"]
+WeightName = Literal["bf16", "fp8", "fp32", "fp4", "w4"]
 PayloadName = Literal["bf16", "fp8", "fp8_bare", "fp32"]
 ZeroPolicy = Literal["skip", "remap0", "none", "k8"]
+ARITHMETIC: Mapping[str, str] = {"w4": "bf16"}  # formats of weights that are widened before the product
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,10 +77,12 @@ class Precision:
     """Number formats. `weights`: dense FFN and experts; `attention_weights`: attention projections; `attention`: the
     arithmetic of the attention core; `kv`: the cache; `dispatch`, `combine`: payloads of the two all-to-alls: "fp8"
     travels with a 4-byte scale per 128 values and a 16-byte header (DeepEP, low-latency kernels), "fp8_bare" is one
-    byte per value as closed forms count it. "fp32" throughout is what the PyTorch layers compute in on a CPU."""
+    byte per value as closed forms count it. "fp32" throughout is what the PyTorch layers compute in on a CPU.
+    "fp4" weights (NVFP4: one FP8 scale per 16 values) are multiplied in FP4, "w4" ones (MXFP4: one byte of scale per
+    32) are widened to BF16 first."""
 
-    weights: PrecisionName = "fp8"
-    attention_weights: PrecisionName = "fp8"
+    weights: WeightName = "fp8"
+    attention_weights: WeightName = "fp8"
     attention: PrecisionName = "bf16"
     kv: PrecisionName = "bf16"
     dispatch: PayloadName = "fp8"

@@ -58,11 +58,12 @@ def routed_loads(step: StepSpec, tokens_R: FloatArray, part: int = 0) -> RoutedL
 
     Layers are alike (L = 1) when expectations are asked for and neither popularity nor placement differs by layer.
     These are the same for all parts of a batch, choices are drawn for each. A model without MoE layers has one layer
-    of zeros.
+    of zeros. Ranks that split experts by width (`moe_tp`) each have the rows of all of them.
     """
     if n_moe_layers(step.model) == 0:
         return _no_loads(len(tokens_R), len(step.borders))
     rng, ep = np.random.default_rng([step.seed, 2, part]), step.layout.ep
+    tokens_R = tokens_R * step.layout.moe_tp
     layers = []
     for layer, routing in enumerate(layer_routings(step)):
         choose, placement = _chooser(step, routing, layer, rng), routing.placement

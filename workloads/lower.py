@@ -1,7 +1,7 @@
 """From a step of work to its op graph: `lower`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -29,6 +29,8 @@ def lower(step: StepSpec, schedule: str, *, reduce_ranks: bool = True) -> OpGrap
     batches = rank_batches(step, contexts_GS, plan.n_parts)
     loads = [_loads(step, batch.tokens_R, part) for part, batch in enumerate(batches)]
     whole = rank_batches(step, contexts_GS, 1)[0]
+    if step.layout.replicated:
+        *batches, whole = (replace(batch, tokens_R=batch.group_tokens_R) for batch in [*batches, whole])
     all_loads = _together(loads)
     classes = classify(step, [*batches, whole], loads, reduce_ranks=reduce_ranks)
     suffixes = ["@a", "@b"] if plan.n_parts == 2 else [""]

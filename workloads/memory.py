@@ -12,7 +12,13 @@ from workloads.step import StepSpec
 from workloads.zoo import count_parameters, expert_parameters, kv_bytes_per_token
 
 FP8_SCALE_SHARE = 4.0 / (128 * 128)  # one FP32 scale per 128 x 128 weights (DeepSeek-V3, section 3.3.2)
-WEIGHT_BYTES: Mapping[str, float] = {"bf16": 2.0, "fp8": 1.0 + FP8_SCALE_SHARE, "fp32": 4.0}
+WEIGHT_BYTES: Mapping[str, float] = {
+    "bf16": 2.0,
+    "fp8": 1.0 + FP8_SCALE_SHARE,
+    "fp32": 4.0,
+    "fp4": 0.5 + 1.0 / 16,
+    "w4": 0.5 + 1.0 / 32,
+}
 ROUTER_WEIGHT_BYTES = 4.0  # the router computes in FP32 (LongCat modeling code)
 NORMAL_BUFFER_BYTES = 1e9  # DeepEP's suggested NVLink plus RDMA buffers of its normal kernels are about 1 GB
 
@@ -31,8 +37,8 @@ class MemoryUse:
 
 def weight_items(step: StepSpec) -> dict[str, float]:
     """Return the weight bytes of one device: attention replica over its TP ranks, dense FFN over `dense_tp`, experts
-    and their redundant copies over `ep`; indexers, shared experts, router, embedding and LM head are replicated; n-gram
-    tables are spread over all ranks."""
+    and their redundant copies over `ep` and `moe_tp`; indexers and router replicated, shared experts, embedding and LM
+    head too, or split over the ranks of a group with replicated tokens; n-gram tables are spread over all ranks."""
     model, layout, precision = step.model, step.layout, step.precision
     counts, weight = count_parameters(model), WEIGHT_BYTES[precision.weights]
     copies = step.n_expert_slots / model.moe.n_routed_experts if model.moe.n_routed_experts else 1.0
@@ -40,10 +46,11 @@ def weight_items(step: StepSpec) -> dict[str, float]:
         "attention weights": counts.attention / layout.attention_tp * WEIGHT_BYTES[precision.attention_weights],
         "indexer weights": counts.indexer * WEIGHT_BYTES[precision.attention_weights],
         "dense FFN weights": counts.dense_ffn / layout.dense_tp * weight,
-        "expert weights": counts.experts * copies / layout.ep * weight,
-        "shared expert weights": counts.shared_experts * weight,
+        "expert weights": counts.experts * copies / (layout.ep * layout.moe_tp) * weight,
+        "shared expert weights": counts.shared_experts / layout.replicated_tp * weight,
         "router and norms": counts.router * ROUTER_WEIGHT_BYTES + counts.norms * 2.0,
-        "embedding and LM head": (counts.embedding + counts.lm_head) * 2.0 + counts.ngram * 2.0 / step.n_gpus,
+        "embedding and LM head": (counts.embedding + counts.lm_head) * 2.0 / layout.replicated_tp
+        + counts.ngram * 2.0 / step.n_gpus,
     }
     if step.mtp.n_draft and model.mtp:
         routed = n_mtp_experts(step) * expert_parameters(model)
@@ -109,7 +116,7 @@ def communication_buffer_bytes(step: StepSpec) -> float:
     Low-latency kernels (DeepEP's LowLatencyLayout): send and receive buffer of experts x tokens x message, both
     doubled, where a combine message is BF16 hidden: 4 x experts x max_dispatch_tokens x 2H. Normal kernels: fixed.
     """
-    if step.layout.ep == 1:
+    if step.layout.ep == 1 or step.layout.replicated:
         return 0.0
     if step.all_to_all == "normal":
         return NORMAL_BUFFER_BYTES

@@ -20,7 +20,7 @@ Kernel = Literal[
 ]  # fmt: skip
 Exchange = Literal[
     "all_gather", "reduce_scatter", "pairwise", "hierarchical", "one_sided", "ring", "tree", "in_switch",
-    "point_to_point",
+    "point_to_point", "one_shot", "two_shot",
 ]  # fmt: skip
 Distance = Literal["node", "remote"]
 BytesByDistance = Mapping[Distance, FloatArray]
@@ -60,8 +60,8 @@ class Work:
     `kind` is what it is for (attention, dense_ffn, router, dispatch, experts, combine, norm, ...), `kernel` which cost
     family prices it. `hbm_bytes_C`: weights and KV cache, always read from memory; `activation_bytes_C` may stay in
     L2. `precision` of the arithmetic. `variant`: which kernel of the family (grouped products: "masked" in decode,
-    "contiguous" in prefill; exchanges: their algorithm, an `Exchange`). `shape` holds the kernel's shape for curves and
-    for the trace file, `rows_CX` the rows of each local expert X of a grouped product.
+    "contiguous" in prefill, "fused" of replicated tokens; exchanges: their algorithm, an `Exchange`). `shape` holds the
+    kernel's shape for curves and for the trace file, `rows_CX` the rows of each local expert X of a grouped product.
     """
 
     name: str

@@ -5,7 +5,7 @@ A curve says how long; the roofline says on what.
 C rank classes.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +14,7 @@ from hw_profiles.curves.all_to_all import RANKS_PER_NODE, low_latency_s, normal_
 from hw_profiles.curves.batched_gemm import batched_gemm_s
 from hw_profiles.curves.elementwise import elementwise_s
 from hw_profiles.curves.gemm import gemm_s
-from hw_profiles.curves.grouped_gemm import expert_load, grouped_gemm_s
+from hw_profiles.curves.grouped_gemm import ExpertLoad, grouped_gemm_s
 from hw_profiles.curves.mla import LATENT, ROPE, mla_decode_s, mla_prefill_s
 from hw_profiles.curves.pipe import pipe_s
 from simulator.costs.communication import border_latency_s, traffic_of
@@ -130,6 +130,25 @@ def _absorption(work: Work, machine: Machine) -> Measured | None:
     return made(curve, seconds_C, curve.curve.floor_s, num_tokens=rows_C, num_heads=np.full_like(rows_C, heads))
 
 
+def expected_load(rows_CX: FloatArray, active_C: FloatArray | float, row_tile: float) -> ExpertLoad:
+    """Return the load of expected rows. `active_C` experts have any: those that have none are drawn as exp(-rows), or
+    none where rows are drawn; an expert that has some has its tiles."""
+    active_C, none_CX = np.asarray(active_C, dtype=np.float64), np.where(rows_CX > 0.0, np.exp(-rows_CX), 0.0)
+    missing_C = np.maximum((rows_CX > 0.0).sum(axis=-1) - active_C, 0.0)
+    none_CX = none_CX * (missing_C / np.maximum(none_CX.sum(axis=-1), 1e-300))[..., None]
+    share_CX = np.maximum(1.0 - none_CX, 1e-9)
+    tiles_C = (share_CX * np.ceil(rows_CX / share_CX / row_tile)).sum(axis=-1)
+    rows_C = rows_CX.sum(axis=-1)
+    return ExpertLoad(active=active_C, rows=rows_C, padded_rows=np.maximum(tiles_C * row_tile, rows_C))
+
+
+_EXPERT_CURVES: Mapping[str, Sequence[tuple[str, str]]] = {
+    "masked": [("moe_wideep", "deepgemm_masked")],
+    "contiguous": [("moe_wideep", "deepgemm_contiguous")],
+    "fused": [("moe_fused", "fp8_block"), ("moe_wideep", "deepgemm_masked")],
+}
+
+
 def _grouped(work: Work, machine: Machine) -> Measured | None:
     """One of the two products of a rank's experts: its share of what the whole expert layer takes.
 
@@ -140,18 +159,19 @@ def _grouped(work: Work, machine: Machine) -> Measured | None:
     shape = work.shape
     hidden, inter, n, k = (float(np.max(shape[name])) for name in ("hidden", "inter", "n", "k"))
     share = n * k / (3.0 * hidden * inter)
-    part, phase = "up" if work.name.endswith("up") else "down", {"masked": "decode", "contiguous": "prefill"}
-    names = ("infersim_grouped_gemm", f"grouped_gemm_{part}_fp8|{phase[work.variant]}")
+    part, phase = "up" if work.name.endswith("up") else "down", {"contiguous": "prefill"}.get(work.variant, "decode")
+    names = ("infersim_grouped_gemm", f"grouped_gemm_{part}_fp8|{phase}")
     trtllm = ("moe_wideep", "trtllm_cutlass")
-    own_first = (trtllm,) if machine.backend == "trtllm" else ()
-    curve = first_of(machine, *own_first, ("moe_wideep", f"deepgemm_{work.variant}"), names)
+    own_first = (trtllm,) if machine.backend == "trtllm" and work.variant != "fused" else ()
+    curve = first_of(machine, *own_first, *_EXPERT_CURVES[work.variant], names)
     if curve is None:
         return None
     coefficients = curve.curve if machine.launch == "eager" else replace(curve.curve, eager_floor_s=0.0)
-    load = expert_load(work.rows_CX, row_tile=coefficients.row_tile)
+    load = expected_load(work.rows_CX, shape["active_experts"], coefficients.row_tile)
     own = curve.family == "infersim_grouped_gemm"
     width, factor = (inter * share, 1.0) if own else (inter, share)
-    seconds_C = factor * grouped_gemm_s(load, hidden, width, chip=machine.chip, curve=coefficients)
+    tokens_C = shape["tokens"] if work.variant == "fused" else 0.0
+    seconds_C = factor * grouped_gemm_s(load, hidden, width, chip=machine.chip, curve=coefficients, tokens=tokens_C)
     return made(curve, seconds_C, factor * coefficients.floor_s)
 
 

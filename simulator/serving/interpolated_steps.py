@@ -37,11 +37,22 @@ class InterpolatedStepTimes:
     """Step times of a replica of `n_groups` attention groups, exact at knots."""
 
     def __init__(
-        self, exact: StepTimes, *, n_groups: int = 1, queries: int = 1, seed: int = 0, sample: int = 24
+        self,
+        exact: StepTimes,
+        *,
+        n_groups: int = 1,
+        queries: int = 1,
+        seed: int = 0,
+        sample: int = 24,
+        coarse: bool = False,
     ) -> None:
-        """`queries`: tokens of a decoding sequence in a step, drafts included; `sample`: steps to judge it by."""
+        """`queries`: tokens of a decoding sequence in a step, drafts included; `sample`: steps to judge it by;
+        `coarse`: a knot to each doubling of tokens instead of both ends of each tile of rows, and beside prompts
+        decodes add what their contexts add to a decode step."""
         self._exact = exact
         self._n_groups = n_groups
+        self._coarse = coarse
+        self._token_knots = _octaves if coarse else token_knots
         self._queries = queries
         self._lines: dict[tuple[int, int], DecodeLine] = {}
         self._prompt_knots: dict[tuple[int, int], tuple[float, float]] = {}
@@ -88,7 +99,9 @@ class InterpolatedStepTimes:
             line = self._line_of_fullest(n, context, batch.fullest) if batch.fullest else self._line(n, context)
             return line.at_s + line.s_per_token * (context - line.from_tokens)
         prompts_s, most = self._as_prompts_s(batch)
-        return prompts_s + self._added_s(batch, most) if n else prompts_s
+        if not n:
+            return prompts_s
+        return prompts_s + (self._reads_s(n, context) if self._coarse else self._added_s(batch, most))
 
     def _as_prompts_s(self, batch: StepBatch) -> tuple[float, int]:
         """Seconds of a step whose decodes are counted as tokens of prompts, and new tokens of the fullest group."""
@@ -162,7 +175,7 @@ class InterpolatedStepTimes:
         def exact_s(knot: int) -> float:
             return self._exact.seconds(StepBatch(n_decode=knot, decode_context_tokens=knot * mean_context))
 
-        return _between(token_knots(n, max(1, self._n_groups // self._queries)), exact_s)
+        return _between(self._token_knots(n, max(1, self._n_groups // self._queries)), exact_s)
 
     def _prompts_s(self, tokens: int, pairs: float) -> float:
         """Seconds of a step of prompts alone, of that many tokens with that many (query, key) pairs."""
@@ -173,7 +186,7 @@ class InterpolatedStepTimes:
             slope = (high_s - low_s) / (high_pairs - low_pairs) if high_pairs > low_pairs else 0.0
             return low_s + slope * (pairs * knot / tokens - low_pairs)
 
-        return _between(token_knots(tokens, self._n_groups), at_s)
+        return _between(self._token_knots(tokens, self._n_groups), at_s)
 
     def _prompt_knot(self, tokens: int, keys: int) -> tuple[float, float]:
         """(query, key) pairs and exact seconds of prompts of `tokens` in all with about `keys` keys per query."""
@@ -202,7 +215,7 @@ class InterpolatedStepTimes:
             none_s = beside(0)  # several prompts have fewer keys than one of their length
             return none_s + (beside(around.high) - none_s) * context / around.high
 
-        return _between(token_knots(ceil(tokens), 1), at_s)
+        return _between(self._token_knots(ceil(tokens), 1), at_s)
 
     def _busiest_knot(self, tokens: int, context: int, parts: int) -> float:
         others = ((tokens * parts // _WHOLE, 0),) * (self._n_groups - 1) if tokens * parts >= _WHOLE else ()
@@ -210,6 +223,11 @@ class InterpolatedStepTimes:
         return self._exact.seconds(StepBatch(
             n_decode=0, decode_context_tokens=0, prefills=(*own, *others), fullest=GroupBatch(0, 0, own)
         ))  # fmt: skip
+
+    def _reads_s(self, n: int, context: int) -> float:
+        """Seconds that the contexts of decodes add to a step of them without any."""
+        line, none = self._line(n, context), self._line(n, 0)
+        return line.at_s + line.s_per_token * (context - line.from_tokens) - none.at_s
 
     def _added_s(self, batch: StepBatch, most: int) -> float:
         """Seconds that decodes add to a step with prompts, `most` tokens in the fullest group, beyond those of their
@@ -247,6 +265,12 @@ class InterpolatedStepTimes:
         return InterpolationError(
             n_steps=len(ratios), median=median(ratios) if ratios else 0.0, worst=max(ratios, default=0.0)
         )
+
+
+def _octaves(tokens: int, n_groups: int) -> Between:
+    """Knots around a number of tokens, however many groups share them."""
+    del n_groups
+    return octaves(tokens)
 
 
 def _share_knots(share: float) -> Between:

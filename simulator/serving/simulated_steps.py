@@ -5,6 +5,7 @@ from dataclasses import replace
 from simulator.evaluate import run_step
 from simulator.scenario_schema import Scenario
 from simulator.serving.step_times import Prefills, StepBatch
+from simulator.simulate import Run
 from workloads.batch import Chunks, FullestGroup
 from workloads.step import Part
 
@@ -45,10 +46,11 @@ class SimulatedStepTimes:
         """Return the makespan of one step [s]."""
         known = self._known.get(batch)
         if known is None:
-            known = self._known[batch] = self._simulated(batch)
+            known = self._known[batch] = float(self.run(batch).times.end_OC.max())
         return known
 
-    def _simulated(self, batch: StepBatch) -> float:
+    def run(self, batch: StepBatch) -> Run:
+        """Return the simulated step."""
         scenario = self._with_prompts if batch.prefills else self._decode
         n_gpus, n, tp = scenario.n_gpus, batch.n_decode, scenario.layout.attention_tp
         chunks, fullest = _chunks(batch.prefills, n_gpus), batch.fullest
@@ -65,4 +67,4 @@ class SimulatedStepTimes:
                 sequences=fullest.n_decode, context_tokens=fullest.context_tokens
             ),
         )  # fmt: skip
-        return float(run_step(scenario, step).times.end_OC.max())
+        return run_step(scenario, step)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from workloads.contexts import RankBatch
-from workloads.lowering.kernels import add_norm, collective, elementwise, gemm, stream_bytes
+from workloads.lowering.kernels import add_norm, elementwise, gathered, gemm, stream_bytes, summed
 from workloads.lowering.sparse import indexer_works, reads_all, sparse_core
 from workloads.lowering.view import View
 from workloads.model import GqaSpec, MlaSpec
@@ -39,15 +39,10 @@ def attention_block(view: View, index: int) -> AttentionBlock:
         block = _gqa(view, name, view.step.model.attention)
     else:
         block = _mla(view, index, view.step.model.attention)
-    shard_C = stream_bytes(view)
-    gather = collective(
-        view, f"{name}.all_gather", kernel="all_gather", group="attention_tp", size=tp, shard_bytes_C=shard_C
-    )
-    scatter = collective(
-        view, f"{name}.reduce_scatter", kernel="reduce_scatter", group="attention_tp", size=tp, shard_bytes_C=shard_C
-    )
+    gather = gathered(view, name, group="attention_tp", size=tp, bytes_C=stream_bytes(view))
+    sums = summed(view, name, group="attention_tp", size=tp, bytes_C=stream_bytes(view))
     norm = add_norm(view, f"{name}.norm")
-    return AttentionBlock(prepare=[norm, *gather, *block.prepare], core=[*block.core, *scatter])
+    return AttentionBlock(prepare=[norm, *gather, *block.prepare], core=[*block.core, *sums])
 
 
 def _mla(view: View, index: int, a: MlaSpec) -> AttentionBlock:

@@ -9,7 +9,7 @@ import numpy as np
 
 from workloads.lowering.attention import attention_block
 from workloads.lowering.ffn import dense_ffn, shared_experts
-from workloads.lowering.kernels import add_norm, elementwise, gemm
+from workloads.lowering.kernels import ACTIVATION_BYTES, add_norm, collective, elementwise, gemm
 from workloads.lowering.moe import moe_block
 from workloads.lowering.view import View
 from workloads.ops import FloatArray, Work
@@ -32,18 +32,25 @@ def embedding(view: View) -> list[Work]:
 
 def _logit_rows(view: View) -> FloatArray:
     """Positions that need logits: every query of a decode step, the last token of a prompt."""
-    batch, tp = view.batch, view.step.layout.attention_tp
+    batch, tp = view.batch, view.step.layout.token_shards
     if view.step.phase == "prefill":
         return batch.group_sequences_R / tp
     return batch.tokens_R + (batch.chunk_sequences_R - batch.chunk_tokens_R) / tp
 
 
 def lm_head(view: View, prefix: str = "", rows_C: FloatArray | None = None) -> list[Work]:
-    """Return the final norm and the product with the output embedding (BF16)."""
+    """Return the final norm and the product with the output embedding (BF16), or the rank's share of the vocabulary and
+    the gathering of all logits."""
     model, kind = view.step.model, "mtp" if prefix else "lm_head"
     rows_C = _logit_rows(view) if rows_C is None else rows_C
-    product = gemm(view, f"{prefix}lm_head", kind, rows_C=rows_C, n=model.vocab, k=model.hidden, precision="bf16")
-    return [add_norm(view, f"{prefix}final_norm"), product]
+    tp = view.step.layout.replicated_tp
+    width = model.vocab / tp
+    product = gemm(view, f"{prefix}lm_head", kind, rows_C=rows_C, n=width, k=model.hidden, precision="bf16")
+    gather = collective(
+        view, f"{prefix}logits.all_gather", kernel="all_gather", group="attention_tp", size=tp,
+        shard_bytes_C=rows_C * width * ACTIVATION_BYTES,
+    )  # fmt: skip
+    return [add_norm(view, f"{prefix}final_norm"), product, *gather]
 
 
 def sampling(view: View) -> list[Work]:
@@ -98,7 +105,7 @@ def _draft_head(view: View, prefix: str) -> list[Work]:
         works += [*shared_experts(view), *moe.router, *moe.dispatch.all, *moe.experts, *moe.combine.all]
     else:
         works += dense_ffn(view, "ffn").all
-    sequences_C = view.batch.group_sequences_R / view.step.layout.attention_tp
+    sequences_C = view.batch.group_sequences_R / view.step.layout.token_shards
     head = lm_head(view, "mtp.", sequences_C)
     kept = {"dispatch", "combine", "attention_tp", "dense_tp"}  # communication keeps its kind
     return [

@@ -68,10 +68,12 @@ def all_reduce(name: str, kind: str, algorithm: Exchange, *, group: Members, buf
     and inner in the other: the ring's bytes, with 2 log2 M latencies of the NIC in place of 2 (M-1).
     "in_switch" (NVLink SHARP, NCCL's NVLS): the switch takes B from every rank and returns sums of B/R, which are
     written back to all: (1 + 1/R) B each way, two latencies, in one NVLink domain alone.
+    "one_shot", "two_shot" (custom kernels of serving engines, in one NVLink domain alone): every rank writes its buffer
+    to each other, (R-1) B and one latency; or a reduce-scatter and an all-gather by direct writes, 2 (R-1)/R B and two.
     """
     ranks, nodes, per_node = group.n_ranks, group.n_nodes, group.per_node
-    if algorithm == "in_switch" and nodes > 1:
-        message = f"in-switch reduction needs one NVLink domain; these {ranks} ranks stand on {nodes} nodes"
+    if algorithm in {"in_switch", "one_shot", "two_shot"} and nodes > 1:
+        message = f"{algorithm} reduction needs one NVLink domain; these {ranks} ranks stand on {nodes} nodes"
         raise ValueError(message)
     node, remote = 2.0 * (per_node - 1) / per_node, 2.0 * (nodes - 1) / nodes / per_node
     remote_hops = 2 * (nodes - 1)
@@ -80,6 +82,10 @@ def all_reduce(name: str, kind: str, algorithm: Exchange, *, group: Members, buf
     node_hops = 2 * (per_node - 1)
     if algorithm == "in_switch":
         node, node_hops = 1.0 + 1.0 / ranks, 2
+    if algorithm == "one_shot":
+        node, node_hops = ranks - 1.0, 1
+    if algorithm == "two_shot":
+        node_hops = 2
     moved: BytesByDistance = {"node": node * buffer_bytes_C, "remote": remote * buffer_bytes_C}
     return exchange(
         name, kind, algorithm, group=group, sent=moved, received=moved, node_hops=node_hops, remote_hops=remote_hops

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from workloads.lowering.kernels import GatherKernel, collective, elementwise, gemm, stream_bytes
+from workloads.lowering.kernels import elementwise, gathered, gemm, stream_bytes, summed
 from workloads.lowering.view import View
 from workloads.model import ModelSpec
 from workloads.ops import FloatArray, Work
@@ -41,27 +41,24 @@ class FfnBlock:
 
 
 def dense_ffn(view: View, name: str) -> FfnBlock:
-    """Return the dense FFN over `dense_tp` ranks: all-gather of tokens, its share of the width, reduce-scatter."""
+    """Return the dense FFN over `dense_tp` ranks: all-gather of tokens, its share of the width, reduce-scatter; or, of
+    replicated tokens, its share of the width and an all-reduce."""
     step, tp = view.step, view.step.layout.dense_tp
-    shard_C = stream_bytes(view)
-
-    def moved(kernel: GatherKernel) -> list[Work]:
-        return collective(view, f"{name}.{kernel}", kernel=kernel, group="dense_tp", size=tp, shard_bytes_C=shard_C)
-
-    rows_C, width = view.batch.tokens_R * tp, step.model.dense_ffn / tp
+    rows_C, width = view.batch.tokens_R * (1 if step.layout.replicated else tp), step.model.dense_ffn / tp
     return FfnBlock(
-        gather=moved("all_gather"),
+        gather=gathered(view, name, group="dense_tp", size=tp, bytes_C=stream_bytes(view)),
         products=ffn_products(view, name, "dense_ffn", rows_C=rows_C, width=width, precision=step.precision.weights),
-        scatter=moved("reduce_scatter"),
+        scatter=summed(view, name, group="dense_tp", size=tp, bytes_C=stream_bytes(view)),
     )
 
 
 def shared_experts(view: View) -> Sequence[Work]:
-    """Return the shared experts of a conventional MoE layer; nothing where the model has none."""
+    """Return the shared experts of a conventional MoE layer, whole or (replicated tokens) the rank's share of their
+    width; nothing where the model has none."""
     moe = view.step.model.moe
     if not moe.n_shared_experts:
         return []
-    width = moe.n_shared_experts * moe.shared_ffn
+    width = moe.n_shared_experts * moe.shared_ffn / view.step.layout.replicated_tp
     return ffn_products(
         view, "shared", "shared_experts", rows_C=view.batch.tokens_R, width=width,
         precision=view.step.precision.weights,

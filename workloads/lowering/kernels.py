@@ -7,14 +7,17 @@ from typing import Literal
 
 import numpy as np
 
-from workloads.lowering.exchanges import all_gather, members, reduce_scatter
+from workloads.batch import ARITHMETIC
+from workloads.lowering.exchanges import all_gather, all_reduce, members, reduce_scatter
 from workloads.lowering.view import View
 from workloads.memory import WEIGHT_BYTES
-from workloads.ops import FloatArray, Traffic, Work
+from workloads.ops import Exchange, FloatArray, Traffic, Work
 
 GatherKernel = Literal["all_gather", "reduce_scatter"]
 ACTIVATION_BYTES = 2.0  # activations travel in BF16 between kernels
-INPUT_BYTES = {"bf16": 2.0, "fp8": 1.0, "fp32": 4.0}
+INPUT_BYTES = {"bf16": 2.0, "fp8": 1.0, "fp32": 4.0, "fp4": 0.5625, "w4": 2.0}
+# Buffers up to which custom all-reduces write all of it to every rank (vLLM, csrc/custom_all_reduce.cuh).
+_ONE_SHOT_BYTES = {2: np.inf, 4: 512e3, 8: 256e3}
 
 
 def gemm(
@@ -25,7 +28,7 @@ def gemm(
         name=name,
         kind=kind,
         kernel="gemm",
-        precision=precision,
+        precision=ARITHMETIC.get(precision, precision),
         flops_C=2.0 * rows_C * n * k * batch,
         hbm_bytes_C=view.zeros_C + n * k * batch * WEIGHT_BYTES[precision],
         activation_bytes_C=rows_C * batch * (k * INPUT_BYTES[precision] + n * ACTIVATION_BYTES),
@@ -86,6 +89,35 @@ def collective(
             traffic=traffic,
         )
     ]
+
+
+def gathered(view: View, name: str, *, group: str, size: int, bytes_C: FloatArray) -> list[Work]:
+    """Return the all-gather before products that a tensor-parallel group shares; nothing where every rank has all of
+    its tokens."""
+    if view.step.layout.replicated:
+        return []
+    return collective(view, f"{name}.all_gather", kernel="all_gather", group=group, size=size, shard_bytes_C=bytes_C)
+
+
+def summed(view: View, name: str, *, group: str, size: int, bytes_C: FloatArray) -> list[Work]:
+    """Return what sums the group's partial products: a reduce-scatter, or an all-reduce of replicated tokens."""
+    if view.step.layout.replicated:
+        return all_reduced(view, f"{name}.all_reduce", group=group, size=size, buffer_bytes_C=bytes_C)
+    return collective(
+        view, f"{name}.reduce_scatter", kernel="reduce_scatter", group=group, size=size, shard_bytes_C=bytes_C
+    )
+
+
+def all_reduced(view: View, name: str, *, group: str, size: int, buffer_bytes_C: FloatArray) -> list[Work]:
+    """Return the custom all-reduce of serving engines over `size` ranks: in one shot up to a size that depends on the
+    ranks, in two above; nothing for one rank."""
+    if size == 1:
+        return []
+    least = min((ranks for ranks in _ONE_SHOT_BYTES if ranks >= size), default=0)
+    small = bool(np.max(buffer_bytes_C) <= _ONE_SHOT_BYTES.get(least, 0.0))
+    algorithm: Exchange = "one_shot" if small else "two_shot"
+    ranks = members(size, view.step.devices_per_node, view.classes.group_C[group])
+    return [all_reduce(name, group, algorithm, group=ranks, buffer_bytes_C=buffer_bytes_C)]
 
 
 def stream_bytes(view: View) -> FloatArray:

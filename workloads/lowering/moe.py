@@ -9,10 +9,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from workloads.batch import ARITHMETIC
 from workloads.lowering.border_bytes import border_bytes
 from workloads.lowering.expert_exchanges import EXPERT_EXCHANGES
 from workloads.lowering.ffn import up_name
-from workloads.lowering.kernels import ACTIVATION_BYTES, INPUT_BYTES, elementwise, gemm
+from workloads.lowering.kernels import (
+    ACTIVATION_BYTES,
+    INPUT_BYTES,
+    all_reduced,
+    elementwise,
+    gemm,
+    stream_bytes,
+)
 from workloads.lowering.view import View
 from workloads.memory import ROUTER_WEIGHT_BYTES, WEIGHT_BYTES
 from workloads.ops import BytesByDistance, FloatArray, Traffic, Work
@@ -55,7 +63,9 @@ def moe_block(view: View, layer: int) -> MoeBlock:
     at = min(layer, view.loads.rows_LRX.shape[0] - 1)
     build = _BUILDERS.get(view.step.all_to_all, _exchanged)
     dispatch, combine = _local(view), _local(view)
-    if view.step.layout.ep > 1:
+    if view.step.layout.replicated:
+        combine = AllToAllPhases(issue=[], flight=_summed(view), receive=[])
+    elif view.step.layout.ep > 1:
         hidden, precision = view.step.model.hidden, view.step.precision
         dispatch = build(view, at, "dispatch", payload_bytes(hidden, precision.dispatch), back=False)
         combine = build(view, at, "combine", payload_bytes(hidden, precision.combine), back=True)
@@ -77,9 +87,9 @@ def _experts(view: View, at: int) -> list[Work]:
 
     DeepGEMM's contiguous kernels want the rows of an expert side by side: rows are moved there from where they arrived,
     and summed back (permute and unpermute of DeepSeek's training trace; ep_scatter and ep_gather of SGLang)."""
-    contiguous = view.step.phase == "prefill" or bool(view.step.chunks)
+    kernel = _experts_kernel(view)
     model, precision = view.step.model, view.step.precision.weights
-    loads, width = view.loads, model.moe.expert_ffn
+    loads, width = view.loads, model.moe.expert_ffn / view.step.layout.moe_tp
     rows_C, active_C, rows_CX = loads.rows_LR[at], loads.active_LR[at], loads.rows_LRX[at]
 
     def grouped(name: str, n: float, k: float) -> Work:
@@ -87,10 +97,10 @@ def _experts(view: View, at: int) -> list[Work]:
             name=name,
             kind="experts",
             kernel="grouped_gemm",
-            precision=precision,
+            precision=ARITHMETIC.get(precision, precision),
             flops_C=2.0 * rows_C * n * k,
             hbm_bytes_C=active_C * n * k * WEIGHT_BYTES[precision],
-            activation_bytes_C=rows_C * (k * (1.0 if precision == "fp8" else 2.0) + 2.0 * n),
+            activation_bytes_C=rows_C * (k * INPUT_BYTES[precision] + 2.0 * n),
             shape={
                 "rows": rows_C,
                 "n": n,
@@ -99,23 +109,37 @@ def _experts(view: View, at: int) -> list[Work]:
                 "max_rows": rows_CX.max(axis=1),
                 "hidden": model.hidden,
                 "inter": width,
+                "tokens": view.batch.tokens_R,
             },
-            variant="contiguous" if contiguous else "masked",
+            variant=kernel,
             rows_CX=rows_CX,
         )
 
     act_bytes = ACTIVATION_BYTES * model.n_up + INPUT_BYTES[precision]
     products = [
-        grouped(f"experts.{up_name(model)}", model.n_up * float(width), model.hidden),
+        grouped(f"experts.{up_name(model)}", model.n_up * width, model.hidden),
         elementwise(view, "experts.act", "experts", bytes_C=rows_C * width * act_bytes),
         grouped("experts.down", model.hidden, width),
     ]
-    if not contiguous or precision != "fp8":
+    if kernel != "contiguous" or precision != "fp8":
         return products
     row_bytes_C = rows_C * model.hidden
     permute = elementwise(view, "experts.permute", "experts", bytes_C=2.0 * INPUT_BYTES[precision] * row_bytes_C)
     unpermute = elementwise(view, "experts.unpermute", "experts", bytes_C=2.0 * ACTIVATION_BYTES * row_bytes_C)
     return [permute, *products, unpermute]
+
+
+def _experts_kernel(view: View) -> str:
+    """The grouped kernel: after an all-to-all of DeepEP's kinds, or fused with the sorting of replicated tokens."""
+    if view.step.layout.replicated:
+        return "fused"
+    return "contiguous" if view.step.phase == "prefill" or view.step.chunks else "masked"
+
+
+def _summed(view: View) -> list[Work]:
+    """Replicated tokens: every rank has the rows of its experts already; one all-reduce sums routed and shared ones."""
+    tp = view.step.layout.attention_tp
+    return all_reduced(view, "combine.all_reduce", group="attention_tp", size=tp, buffer_bytes_C=stream_bytes(view))
 
 
 def _local(view: View) -> AllToAllPhases:

@@ -23,8 +23,8 @@ TOY = (Path(__file__).parent / "toy" / "profile.toml").read_text(encoding="utf-8
 HAND = Provenance(source="assumed", reference="a machine to count on one hand")
 ALL_BF16 = {"bf16": 1.0}
 MACHINES = (
-    "a100_sxm, a30_pcie, a800_nvlink, b200_sxm, cpu_core, gb200_nvl72, h100_sxm, h20, h200_efa, h200_sxm, h800_sxm, "
-    "longcat_report_theory, mi300x, rtx_pro_6000"
+    "a100_sxm, a30_pcie, a800_nvlink, b200_sxm, b300_sxm, cpu_core, gb200_nvl72, gb300_nvl72, h100_sxm, h20, "
+    "h200_efa, h200_sxm, h800_sxm, longcat_report_theory, mi300x, rtx_pro_6000"
 )
 
 
