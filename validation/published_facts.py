@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-_PUBLISHED = Path(__file__).parent / "published"
+PUBLISHED = Path(__file__).parent / "published"
 
 
 def published_facts(name: str) -> Mapping[str, Any]:
     """Return the typed facts of `validation/published/NAME.toml`."""
-    return tomllib.loads((_PUBLISHED / f"{name}.toml").read_text(encoding="utf-8"))
+    return tomllib.loads((PUBLISHED / f"{name}.toml").read_text(encoding="utf-8"))
