@@ -8,6 +8,7 @@ Where scheduling is asynchronous a step is put together while the one before run
 in between. So a request is in sight one step later, and what one held is free one step later, unless nothing ran.
 """
 
+from simulator.serving.away import Away
 from simulator.serving.blocks import block_pool
 from simulator.serving.decodes import Decodes
 from simulator.serving.growth import Law
@@ -35,12 +36,12 @@ class Admission:
         self.may_change = False  # whether the next step may admit someone though nobody ends and nobody arrives
         self._ledger = ledger
         self._knobs = knobs
-        self._room_tokens = kv_blocks * knobs.block_tokens
+        self.room_tokens = kv_blocks * knobs.block_tokens
         self._reserve = OutputReserve(knobs, ledger, self.blocks)
         self._full = False  # somebody found no room, and nobody has left since
         self._running: dict[int, None] = {}  # in the order of admission
         self._computed: dict[int, int] = {}  # prompts under way: tokens in the cache
-        self._swapped: dict[int, int] = {}
+        self.away = Away()
         self._prefixes = Prefixes(ledger, self.blocks)
         self._ended: list[tuple[int, int]] = []  # (request, its blocks): the step after does not know of it
         self._noticed: list[tuple[int, int]] = []
@@ -67,7 +68,7 @@ class Admission:
 
     def why_never(self, request: int) -> str:
         """Return why a request can never be answered, or nothing."""
-        return self._ledger.why_never(request, room_tokens=self._room_tokens, slots_ahead=self.blocks.slots_ahead)
+        return self._ledger.why_never(request, room_tokens=self.room_tokens, slots_ahead=self.blocks.slots_ahead)
 
     def make_room(self, now_s: float) -> list[tuple[int, int]]:
         """Preempt requests until every decode left finds its block; return the decodes that had to go, each with its
@@ -147,12 +148,12 @@ class Admission:
         starting = sum(self._reserve.left(c.request) for c in found if self._completes(c))
         while self.waiting.n_in_sight and len(self._running) < self._knobs.max_num_seqs:
             request = self.waiting.peek()
-            if request in self._swapped:
-                need = self.blocks.of(self._swapped[request] + 1 + self.blocks.slots_ahead)
+            if request in self.away:
+                need = self.blocks.of(self.away.tokens(request) + 1 + self.blocks.slots_ahead)
                 if need > room and self._running:
                     break
-                self._swap_in(self.waiting.pop())
-                back.append(request)
+                if self._bring(self.waiting.pop()):
+                    back.append(request)
                 room -= need
                 continue
             hit = self.hit_tokens(request)
@@ -207,9 +208,10 @@ class Admission:
 
     def join_decodes(self, request: int) -> None:
         """A request whose tokens are computed decodes from the next decode step on."""
-        self._join(request, self._computed.pop(request))
+        self.join(request, self._computed.pop(request))
 
-    def _join(self, request: int, cached: int) -> None:
+    def join(self, request: int, cached: int) -> None:
+        """A request whose `cached` tokens are here decodes from the next step on."""
         tokens = self._ledger.output_tokens[request] - self._ledger.emitted[request]
         growth = self.decodes.join(request, cached=cached, tokens=tokens)
         self._reserve.join(request, growth)
@@ -243,9 +245,13 @@ class Admission:
             self._free(request, own)
 
     def _free(self, request: int, own: int) -> None:
-        shared = self._prefixes.release(request)
-        self.blocks.used -= own - shared
         del self._running[request]
+        self.give_back(request, own)
+
+    def give_back(self, request: int, own: int) -> None:
+        """Free the `own` blocks of a request that runs no longer."""
+        shared = self._prefixes.release(request)  # takes blocks itself, so before the sum
+        self.blocks.used -= own - shared
         self._full = False
 
     def _drop_prompt(self, request: int) -> None:
@@ -258,7 +264,7 @@ class Admission:
         cached, own = self._leave(request)
         self.preempted_s[request] = now_s
         if self._knobs.preemption == "swap":
-            self._swapped[request] = cached
+            self.away.swap(request, cached)
             self.moved_tokens += cached
         self._free(request, own)
         self._back_to_the_queue(request)
@@ -269,10 +275,24 @@ class Admission:
         queue = self.waiting
         (queue.push_front if self._knobs.preempted_wait == "front" else queue.push_back)(request)
 
-    def _swap_in(self, request: int) -> None:
-        cached = self._swapped.pop(request)
-        self.moved_tokens += cached
+    def _bring(self, request: int) -> bool:
+        """Take blocks for what is cached elsewhere; return whether it decodes at once: from the host it does."""
+        cached, at_once = self.away.bring(request)
         self.blocks.used += self.blocks.of(cached)
         self._running[request] = None
         self._ledger.state[request] = RUNNING
-        self._join(request, cached)
+        if at_once:
+            self.moved_tokens += cached
+            self.join(request, cached)
+        return at_once
+
+    def expect(self, request: int) -> None:
+        """Queue a request whose prompt another replica has computed."""
+        self.away.expect(request, self._ledger.prompt_tokens[request])
+        self.waiting.push(request)
+
+    def hold(self, request: int) -> int:
+        """A prompt is computed for another replica: return the blocks that it keeps, to be given back later."""
+        own = self.blocks.of(self._computed.pop(request))
+        del self._running[request]
+        return own

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from heapq import heappop, heappush
+from math import inf
 
 
 class Agenda:
@@ -11,17 +12,21 @@ class Agenda:
         self._actions: list[tuple[float, int, Callable[[], None]]] = []
         self._n = 0
 
-    def __len__(self) -> int:
-        return len(self._actions)
+    @property
+    def next_s(self) -> float:
+        """When the first action is due; inf where there is none [s]."""
+        return self._actions[0][0] if self._actions else inf
 
     def at(self, time_s: float, action: Callable[[], None]) -> None:
         """Note an action for `time_s` [s]."""
         heappush(self._actions, (time_s, self._n, action))
         self._n += 1
 
-    def happens(self, now_s: float, until_s: float) -> float:
-        """Take every action that is due by `now_s`; return until when steps may run without looking up [s]."""
+    def happens(self, now_s: float) -> bool:
+        """Take every action that is due by `now_s` [s]; return whether there was one."""
         actions = self._actions
+        if not actions or actions[0][0] > now_s:
+            return False
         while actions and actions[0][0] <= now_s:
             heappop(actions)[2]()
-        return min(until_s, actions[0][0]) if actions else until_s
+        return True

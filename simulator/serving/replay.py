@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 
-from hw_profiles.faults import Fault, InputFaults
+from simulator.serving.arriving import checked_arrivals
 from simulator.serving.growth import growth_law
 from simulator.serving.hand_over import hand_over
 from simulator.serving.knobs import BackendKnobs
@@ -113,25 +113,10 @@ class _Stream:
         """Yield the number of each request before `until_s`, once the chunk that it came in stands in the ledger."""
         latest_s = 0.0
         for chunk in chunks:
-            latest_s = _checked(chunk, self.knobs, latest_s)
+            latest_s = checked_arrivals(chunk, self.knobs, latest_s)
             for replica in self.replicas if chunk.prefix_ids is not None else ():
                 replica.cache_prefixes(chunk.block_tokens)
             n = int(chunk.arrival_s_N.searchsorted(until_s))
             yield from self.ledger.extend(chunk, n)
             if n < len(chunk):
                 return
-
-
-def _checked(chunk: Requests, knobs: BackendKnobs, latest_s: float) -> float:
-    """Return the chunk's last arrival [s]; InputFaults for what cannot be replayed."""
-    arrivals = chunk.arrival_s_N
-    if not len(arrivals):
-        return latest_s
-    if arrivals[0] < latest_s or (arrivals[1:] < arrivals[:-1]).any():
-        raise InputFaults([Fault(field="requests", got="an arrival before the one before it", allowed="arrival order",
-                                 remedy="sort the requests by arrival")])  # fmt: skip
-    if chunk.prefix_ids is not None and knobs.prefix_caching and chunk.block_tokens % knobs.block_tokens:
-        raise InputFaults([Fault(field="serving.block_tokens", got=str(knobs.block_tokens),
-                                 allowed=f"a divisor of {chunk.block_tokens}, the tokens of the stream's hashed blocks",
-                                 remedy="change it, or set prefix_caching=false")])  # fmt: skip
-    return float(arrivals[-1])

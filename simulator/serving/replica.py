@@ -6,7 +6,7 @@ request and step, none per step either, and only the groups to which something h
 """
 
 from collections.abc import Sequence
-from math import inf, isnan
+from math import isnan
 
 from simulator.serving.agenda import Agenda
 from simulator.serving.due import DueGroups
@@ -19,6 +19,7 @@ from simulator.serving.ledger import Ledger
 from simulator.serving.record import Record
 from simulator.serving.router import make_route
 from simulator.serving.run_length import steps_before
+from simulator.serving.stalled import StalledGroups
 from simulator.serving.step_times import Chunk, DecodeLines, GroupBatch, StepBatch
 
 _LOOKS = 3  # after which a scheduler knows all that has ended, also an asynchronous one
@@ -51,8 +52,9 @@ class Replica:
         self._loads = group_loads(n_groups)
         self._decode_steps = self._n_open = 0
         self._step_alone = False  # whether the next step is unlike those after it
+        self._stuck = False  # whether nothing can run before something is submitted or happens
         self._awake: set[int] = set()
-        self._stalled: set[int] = set()
+        self._stalled = StalledGroups(self.groups)
         self._due = DueGroups(n_groups)
         self._ended: list[int] = []
 
@@ -72,9 +74,9 @@ class Replica:
         return sum(group.used_blocks for group in self.groups)
 
     @property
-    def is_busy(self) -> bool:
-        """Whether a request runs or waits, or something is to happen."""
-        return self._n_open > 0 or bool(self.agenda)
+    def next_s(self) -> float:
+        """When something can happen here next, a step or what is on the agenda; inf where only others can see to it."""
+        return self.now_s if self._n_open and not self._stuck else max(self.now_s, self.agenda.next_s)
 
     def take_ended(self) -> list[int]:
         """Return the requests that have ended since the last call, where `stops_at_ends`."""
@@ -90,33 +92,44 @@ class Replica:
         """Return the leading tokens of the prompt that the prefix cache of a group holds."""
         return max(group.known_tokens(request) for group in self.groups)
 
+    def why_never(self, request: int) -> str:
+        """Return why a request can never be answered here, or nothing."""
+        return self.groups[0].admission.why_never(request)
+
     def submit(self, request: int) -> None:
         """Queue a request that arrives now or later than every step so far has started, or reject it with a reason."""
-        if reason := self.groups[0].admission.why_never(request):
+        if reason := self.why_never(request):
             self._ledger.reject(request, reason)
             return
-        if not self._n_open:
-            self.now_s = max(self.now_s, self._ledger.arrival_s[request])
-        self._n_open += 1
-        group = self.groups[self._group_of(request)]
+        group = self._open(request, self._ledger.arrival_s[request])
         group.admission.waiting.push(request)
+
+    def _open(self, request: int, since_s: float) -> Group:
+        """Take a request that is here since `since_s` [s] and return the group that answers it."""
+        if self._stuck or not self._n_open:
+            self._wake(since_s)
+        self._n_open += 1
+        self.record.present_s += self.now_s - since_s
+        group = self.groups[self._group_of(request)]
         self._awake.add(group.index)
-        self.record.present_s += self.now_s - self._ledger.arrival_s[request]
+        return group
 
     def advance(self, until_s: float) -> None:
         """Run every step that starts before `until_s`, or up to the end of a request where `stops_at_ends`."""
         looks = 0
-        while self.now_s < until_s and self.is_busy:
-            bound_s = self.agenda.happens(self.now_s, until_s)
+        while self.next_s < until_s:
+            self._wake(self.next_s)
+            if self.agenda.happens(self.now_s):
+                looks = 0
             planned, looks = self._plan(), looks + 1
             if planned or self._loads.n:
                 looks = 0
                 if planned:
                     self._step_with_prompts(planned)
                 else:
-                    self._run_of_decodes(bound_s)
-            elif (looks >= _LOOKS or not self._awake) and not self._waits(bound_s):
-                return
+                    self._run_of_decodes(min(until_s, self.agenda.next_s))
+            else:
+                self._stuck = looks >= _LOOKS or not self._awake
             if self.now_s >= self.record.next_sample_s:
                 self._sample()
             if self.stops_at_ends and self._ended:
@@ -124,16 +137,16 @@ class Replica:
         if not self._n_open and self._awake:
             self._plan()  # nobody is left: what ended last is noticed now
 
-    def _waits(self, bound_s: float) -> bool:
-        """Nothing can run before `bound_s`: let time pass, or say that it does not."""
-        if bound_s == inf or not self.is_busy:
-            return False
-        self.record.idle(bound_s - self.now_s, n_present=self._n_open)
-        self.now_s = bound_s
-        return True
+    def _wake(self, time_s: float) -> None:
+        """Nothing could run until `time_s` [s], if that is yet to come: look again then."""
+        if time_s > self.now_s:
+            self.record.idle(time_s - self.now_s, n_present=self._n_open)
+            self.now_s = time_s
+        self._stuck = False
 
     def close(self) -> None:
         """Take the last sample."""
+        self.advance(self.now_s)
         self._sample()
 
     def _plan(self) -> Planned:
@@ -156,7 +169,7 @@ class Replica:
         self._loads.put(group)
         self._due.put(group)
         (self._awake.discard if group.asleep else self._awake.add)(group.index)
-        (self._stalled.add if group.stalled else self._stalled.discard)(group.index)
+        self._stalled.put(group)
 
     def _sample(self) -> None:
         for group in self.groups:
@@ -179,10 +192,9 @@ class Replica:
             longest_decode_tokens=longest if n else 0, fullest=fullest,
         )  # fmt: skip
         step_s = self._host.step_s(self._times.seconds(batch), self.n_running) + self._swapping_s()
-        self._unstall(start_s, step_s, sitting)
+        self._stalled.take_part(self.record.step_log, start_s, step_s, sitting)
         for group in sitting:
-            if group.admission.decodes.n and not group.stalled:
-                group.stalled = [(start_s, group.admission.decodes.n)]
+            self._stalled.sit_out(group, start_s)
         self.now_s += self.record.steps(
             start_s, step_s=step_s, n_decode=n, prefill_tokens=batch.prefill_tokens, n_present=self._n_open
         )
@@ -263,7 +275,7 @@ class Replica:
         if self._stalled or self._step_alone:
             first_s, most = first_s + self._swapping_s(), 1
         most = steps_before(until_s - start_s, first_s, growth_s, most)
-        self._unstall(start_s, first_s)
+        self._stalled.take_part(self.record.step_log, start_s, first_s)
         self.now_s += self.record.steps(
             start_s, n_steps=most, step_s=first_s, growth_s=growth_s, n_decode=n, n_present=self._n_open
         )
@@ -275,14 +287,6 @@ class Replica:
         group = self.groups[index or 0]
         group.follow(self._decode_steps)
         return None if index is None else group.batch([], decodes=True), group.admission.decodes.longest
-
-    def _unstall(self, start_s: float, step_s: float, sitting: Sequence[Group] = ()) -> None:
-        """Decodes that waited take part in the step from `start_s` on, but for those of groups that sit it out."""
-        for index in [i for i in sorted(self._stalled) if self.groups[i] not in sitting]:
-            for since_s, n in self.groups[index].take_stalled(start_s):
-                self.record.step_log.odd_gap(start_s - since_s + step_s, n)
-                self.record.step_log.odd_gap(step_s, -n)
-            self._stalled.discard(index)
 
     def _decoded(self, n_steps: int) -> None:
         """Every group has decoded so many steps more: what is due happens."""

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from math import inf, nextafter
 
 from simulator.serving.hand_over import hand_over
 from simulator.serving.knobs import BackendKnobs
 from simulator.serving.ledger import REJECTED, Ledger
+from simulator.serving.moving import move_the_last
 from simulator.serving.progress import Progress
 from simulator.serving.replica import Replica
 from simulator.serving.router import Route
@@ -66,18 +66,14 @@ class SessionServing:
     def serve(self, asking: Asking) -> bool:
         """Serve what sessions ask until they ask no more, or time is up; False where the watch put an end to it.
 
-        The replica that is furthest behind moves, to the clock of the next one or to the next known request, or to the
-        end of a request. So nobody has begun a step that a request yet to be asked could have joined.
+        Replicas move together, up to the next known request.
         """
         for replica in self.replicas:
             replica.stops_at_ends = True
         while self.progress.goes_on():
-            behind = [replica for replica in self.replicas if replica.is_busy and replica.now_s < asking.next_s]
-            if behind:
-                _move_the_last(behind, asking.next_s)
-                for replica in self.replicas:
-                    for request in replica.take_ended():
-                        asking.answered(self.ledger.session[request], self.ledger.end_s[request])
+            if moved := move_the_last(self.replicas, asking.next_s):
+                for request in moved.take_ended():
+                    asking.answered(self.ledger.session[request], self.ledger.end_s[request])
                 continue
             asked = asking.pop()
             if asked is None:
@@ -94,9 +90,3 @@ class SessionServing:
         hand_over(request, self.ledger, self.replicas, self.route(request), self.knobs)
         if self.ledger.state[request] == REJECTED:
             asking.answered(asked.session, asked.arrival_s)
-
-
-def _move_the_last(behind: Sequence[Replica], next_s: float) -> None:
-    last = min(behind, key=lambda replica: replica.now_s)
-    clocks = [replica.now_s for replica in behind if replica is not last]
-    last.advance(min([next_s, *(max(clock, nextafter(last.now_s, inf)) for clock in clocks)]))
