@@ -29,6 +29,7 @@ from simulator.console import (
 )
 from simulator.replay_watch import ReplayWatch, Stopped
 from simulator.report.formats import money_text, number_text, share_text, time_text
+from simulator.report.serving_words import pool_words, split_words
 from simulator.scenario import load_scenario
 from simulator.serving.answer import ServingAnswer, serve, serving_document
 from simulator.serving.metrics import Slo
@@ -189,23 +190,23 @@ _LATENCIES = {"ttft_s": "TTFT", "tpot_s": "TPOT", "itl_s": "ITL", "e2e_s": "end 
 
 
 def _show(answer: ServingAnswer) -> None:
-    m, deployed, error = answer.metrics, answer.deployment, answer.error
+    m, deployed = answer.metrics, answer.deployment
     knobs = deployed.knobs
     out.print(
         f"{m['verdict']}: {m['n_done']:,} of {m['n_requests']:,} requests done, {m['n_rejected']:,} rejected, in "
-        f"{time_text(m['elapsed_s'])}; {deployed.n_replicas} × {knobs.name} {knobs.version} on {deployed.n_gpus} GPUs, "
-        f"{deployed.kv_blocks:,} KV blocks of {knobs.block_tokens} tokens per attention group", markup=False,
+        f"{time_text(m['elapsed_s'])}; {'; '.join(pool_words(deployed))}", markup=False,
     )  # fmt: skip
     table = Table("latency", "mean", "p50", "p90", "p99")
     for name, title in _LATENCIES.items():
         table.add_row(title, *(time_text(value) for value in m[name].values()))
     out.print(table)
-    for sentence in _sentences(m):
+    for sentence in (*_sentences(m), *split_words(m)):
         out.print(sentence, markup=False)
-    out.print(
-        f"step times: {error.median:.2%} median, {error.worst:.2%} worst interpolation error over {error.n_steps} "
-        f"steps computed exactly", markup=False,
-    )  # fmt: skip
+    for pool, error in answer.errors.items():
+        out.print(
+            f"step times of {pool}: {error.median:.2%} median, {error.worst:.2%} worst interpolation error over "
+            f"{error.n_steps} steps computed exactly", markup=False,
+        )  # fmt: skip
     asked = [name for name, source in knobs.sources.items() if source == "asked for"]
     out.print(
         f"scheduler: defaults of {knobs.name} {knobs.version}, asked for: {', '.join(asked) or 'none'}; every knob and "

@@ -5,7 +5,7 @@ Two passes: shape (`hw_profiles.shape`), then sense (`simulator.scenario_checks`
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +106,39 @@ def build_scenario(tables: Mapping[str, Any]) -> Scenario:
         raise ShapeFaults(faults)
     if faults := check_scenario(scenario):
         raise InputFaults(faults)
+    prefill_scenario(scenario)
     return scenario
+
+
+_OF_ONE_POOL = ("n_replicas", "kv_blocks")
+
+
+def prefill_scenario(scenario: Scenario) -> Scenario | None:
+    """Return the scenario of the replicas that only compute prompts, None where there are none: as `scenario`, with the
+    keys of its `prefill_pool` in place of its own; one replica, whose KV blocks are reckoned anew, where that says
+    nothing of them, and no room kept for answers. InputFaults names every fault."""
+    if not scenario.prefill_pool:
+        return None
+    if nested := sorted({"prefill_pool", "kv_transfer", "name", "title"} & set(scenario.prefill_pool)):
+        raise InputFaults([
+            Fault(field=f"prefill_pool.{key}", got="a key of the whole scenario", allowed="keys of its replicas",
+                  remedy="write it outside of prefill_pool") for key in nested
+        ])  # fmt: skip
+    tables = resolved(scenario)
+    del tables["prefill_pool"], tables["kv_transfer"]
+    serving = {key: value for key, value in tables["serving"].items() if key not in _OF_ONE_POOL}
+    tables["serving"] = {**serving, "reserved_output_share": 0.0}
+    try:
+        return build_scenario(_merged(tables, scenario.prefill_pool))
+    except InputFaults as error:
+        faults = [replace(fault, field=f"prefill_pool.{fault.field}") for fault in error.faults]
+        raise type(error)(faults) from error
+
+
+def _merged(tables: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    both = {key: (tables[key], value) for key, value in over.items() if key in tables}
+    deeper = {key: _merged(*pair) for key, pair in both.items() if all(isinstance(side, Mapping) for side in pair)}
+    return {**tables, **over, **deeper}
 
 
 def _keys_of(section: str) -> Sequence[str]:

@@ -15,7 +15,7 @@ from simulator.layout_checks import (
 from simulator.model_checks import check_for_impossible_model
 from simulator.placement_checks import check_for_impossible_placement
 from simulator.routing_checks import check_for_bad_routing, check_for_trace_of_another_model
-from simulator.scenario_schema import Scenario
+from simulator.scenario_schema import KvTransfer, Scenario
 from workloads.batch import ARITHMETIC
 from workloads.model import ModelSpec
 from workloads.schedules.table import SCHEDULES
@@ -44,6 +44,7 @@ def check_scenario(scenario: Scenario) -> list[Fault]:
     except InputFaults as error:
         faults += error.faults
     faults += [*check_for_absurd_numbers(scenario), *check_for_unknown_schedule(scenario)]
+    faults += check_for_transfers_of_nothing(scenario)
     impossible = [*check_for_impossible_model(model)] if model and scenario.model_overrides else []
     faults += impossible
     if impossible:
@@ -91,6 +92,18 @@ def check_for_absurd_numbers(scenario: Scenario) -> Iterable[Fault]:
         )
     if not scenario.run.parts:
         yield Fault(field="run.parts", got="[]", allowed="layers, lm_head, mtp, sampling", remedy="name at least one")
+
+
+def check_for_transfers_of_nothing(scenario: Scenario) -> Iterable[Fault]:
+    """Caches on their way where every replica computes its own, and ways that are none."""
+    link = scenario.kv_transfer
+    if not scenario.prefill_pool and link != KvTransfer():
+        yield Fault(field="kv_transfer", got="a table without a prefill_pool", allowed="both, or neither",
+                    remedy="say which replicas compute prompts, such as prefill_pool.n_gpus=8")  # fmt: skip
+    for key, value in (("bytes_per_s", link.bytes_per_s), ("latency_s", link.latency_s)):
+        if not 0.0 <= value < math.inf:
+            yield Fault(field=f"kv_transfer.{key}", got=f"{value:g}", allowed="0 (the machine's) or more",
+                        remedy="write the figure of one GPU's way to the other pool")  # fmt: skip
 
 
 def check_for_more_sms_than_there_are(scenario: Scenario, profile: HardwareProfile) -> Iterable[Fault]:

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from hw_profiles.faults import Fault, InputFaults, unknown_word
 from hw_profiles.fitted import Fitted
@@ -47,10 +47,23 @@ class RunOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class KvTransfer:
+    """How caches go from prefill to decode replicas. `bytes_per_s`, `latency_s`: of one GPU's way; 0: its NIC tier's
+    payload rate (divided by the fabric's oversubscription) and latency. `layerwise`: each layer's cache leaves while
+    the next layers are computed."""
+
+    bytes_per_s: float = 0.0
+    latency_s: float = 0.0
+    layerwise: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class Scenario:
     """One question: which model on which machine, in which layout and schedule, with which batch and routing.
 
     `serving`: the backend, its replicas and whatever differs from its preset, for `longsim replay`.
+    `prefill_pool`: keys of a scenario as they are on replicas of their own that compute prompts, such as {"n_gpus": 8,
+    "serving": {"n_replicas": 6}}; empty: every replica does both. `kv_transfer`: between the two.
     `model`: a name of the zoo, or a Hugging Face config.json of a supported family (the file, or its directory).
     `model_overrides` changes fields of the model's specification, such as {"n_dense_layers": 0, "moe.top_k": 8},
     `machine_overrides` figures of the machine, such as {"tiers.nic.bytes_per_s": 25e9}: assumed ones from then on.
@@ -73,6 +86,8 @@ class Scenario:
     model_overrides: Overrides = field(default_factory=dict)
     machine_overrides: Overrides = field(default_factory=dict)
     serving: Mapping[str, int | float | str | bool] = field(default_factory=dict)
+    prefill_pool: Mapping[str, Any] = field(default_factory=dict)
+    kv_transfer: KvTransfer = field(default_factory=KvTransfer)
 
     @cached_property
     def profile(self) -> HardwareProfile:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from simulator.report.formats import money_text, number_text, share_text, time_text
-from simulator.serving.answer import ServingAnswer
+from simulator.serving.deployment import Deployment
 from simulator.serving.knobs import BackendKnobs
 
 _LATENCIES = {"ttft_s": "TTFT", "tpot_s": "TPOT", "itl_s": "ITL", "e2e_s": "end to end"}
@@ -58,11 +58,11 @@ def metric_table(metrics: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def knob_table(answer: ServingAnswer) -> pd.DataFrame:
+def knob_table(deployed: Deployment) -> pd.DataFrame:
     """Return one row per knob of the backend: `knob`, `value`, `source`."""
-    knobs = answer.deployment.knobs
+    knobs = deployed.knobs
     values = {f.name: getattr(knobs, f.name) for f in fields(BackendKnobs) if f.name not in _NO_KNOBS}
-    values["kv_blocks"] = answer.deployment.kv_blocks
+    values["kv_blocks"] = deployed.kv_blocks
     sources = {"kv_blocks": "what weights, activations and buffers leave of gpu_memory_share", **knobs.sources}
     return pd.DataFrame(
         [{"knob": name, "value": str(value), "source": sources.get(name, "default")} for name, value in values.items()]

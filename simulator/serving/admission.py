@@ -287,9 +287,9 @@ class Admission:
         return at_once
 
     def expect(self, request: int) -> None:
-        """Queue a request whose prompt another replica has computed."""
+        """Queue a request whose prompt another replica has computed: it was known before, so it is in sight."""
         self.away.expect(request, self._ledger.prompt_tokens[request])
-        self.waiting.push(request)
+        self.waiting.push_back(request)
 
     def hold(self, request: int) -> int:
         """A prompt is computed for another replica: return the blocks that it keeps, to be given back later."""

@@ -10,9 +10,12 @@ from simulator.scenario_schema import Scenario
 from simulator.serving.deployment import Deployment, deployment
 from simulator.serving.interpolated_steps import InterpolationError
 from simulator.serving.metrics import Slo, serving_metrics
+from simulator.serving.pool_metrics import pool_metrics, ratio_words
 from simulator.serving.progress import Watch
 from simulator.serving.replay import replay
 from simulator.serving.results import ServingRun
+from simulator.serving.split import replay_split
+from simulator.serving.transfers import Transfers
 from workloads.traffic.requests import Requests
 from workloads.traffic.sessions import SessionTraffic
 
@@ -22,13 +25,13 @@ _WORST_ERROR = 0.03  # of an interpolated step: beyond, the answer says so
 
 @dataclass(frozen=True, kw_only=True)
 class ServingAnswer:
-    """What a scenario comes to under a stream of requests."""
+    """What a scenario comes to under a stream of requests. `errors`: of the step times of each pool."""
 
     scenario: Scenario
     deployment: Deployment
     run: ServingRun
     metrics: Mapping[str, Any]
-    error: InterpolationError
+    errors: Mapping[str, InterpolationError]
     slo: Slo
     warnings: Sequence[str]
 
@@ -43,35 +46,45 @@ def serve(
 ) -> ServingAnswer:
     """Return the answer to a stream of requests on the replicas of a scenario; InputFaults as `replay`'s own."""
     deployed, slo = deployment(scenario), slo or Slo()
-    run = replay(
-        requests,
-        knobs=deployed.knobs,
-        step_times=deployed.step_times,
-        kv_blocks=deployed.kv_blocks,
-        n_replicas=deployed.n_replicas,
-        n_groups=deployed.n_groups,
-        router=deployed.router,
-        mtp=scenario.mtp,
-        seed=scenario.seed,
-        kv_bytes_per_token=deployed.kv_bytes_per_token,
-        until_s=until_s,
-        watch=watch,
-    )
-    usd = scenario.profile.device.usd_per_hour
-    metrics = serving_metrics(run, slo=slo, n_gpus=deployed.n_gpus, usd_per_gpu_hour=usd)
-    error = deployed.step_times.error()
+    run, moved = _replayed(scenario, deployed, requests, until_s=until_s, watch=watch)
+    metrics = serving_metrics(
+        run, slo=slo, n_gpus=deployed.n_gpus_in_all, usd_per_gpu_hour=deployed.usd_per_gpu_hour,
+        n_prefill=deployed.prefill.n_replicas if deployed.prefill else 0,
+    )  # fmt: skip
+    if deployed.prefill and moved:
+        metrics = {**metrics, **pool_metrics(run, deployed.pools, moved)}
+    errors = {name: pool.step_times.error() for name, pool in deployed.pools.items()}
     return ServingAnswer(
-        scenario=scenario, deployment=deployed, run=run, metrics=metrics, error=error, slo=slo,
-        warnings=_warnings(scenario, run, error, metrics),
+        scenario=scenario, deployment=deployed, run=run, metrics=metrics, errors=errors, slo=slo,
+        warnings=_warnings(scenario, run, errors, metrics),
     )  # fmt: skip
 
 
+def _replayed(
+    scenario: Scenario, deployed: Deployment, requests: Iterator[Requests] | SessionTraffic, *, until_s: float,
+    watch: Watch | None,
+) -> tuple[ServingRun, Transfers | None]:  # fmt: skip
+    if deployed.prefill and deployed.link:
+        return replay_split(
+            requests, prefill=deployed.prefill.pool, decode=deployed.pool, link=deployed.link, mtp=scenario.mtp,
+            seed=scenario.seed, until_s=until_s, watch=watch,
+        )  # fmt: skip
+    return replay(
+        requests, knobs=deployed.knobs, step_times=deployed.step_times, kv_blocks=deployed.kv_blocks,
+        n_replicas=deployed.n_replicas, n_groups=deployed.n_groups, router=deployed.router, mtp=scenario.mtp,
+        seed=scenario.seed, kv_bytes_per_token=deployed.kv_bytes_per_token, until_s=until_s, watch=watch,
+    ), None  # fmt: skip
+
+
 def _warnings(
-    scenario: Scenario, run: ServingRun, error: InterpolationError, metrics: Mapping[str, Any]
+    scenario: Scenario, run: ServingRun, errors: Mapping[str, InterpolationError], metrics: Mapping[str, Any]
 ) -> Sequence[str]:
     found, state = list(warnings_of(scenario)), run.requests["state"]
-    if error.worst > _WORST_ERROR:
-        found.append(f"an interpolated step was {error.worst:.1%} off its exact time")
+    worst = max(error.worst for error in errors.values())
+    if worst > _WORST_ERROR:
+        found.append(f"an interpolated step was {worst:.1%} off its exact time")
+    if metrics["verdict"] != "stable" and "pools" in metrics:
+        found.append(ratio_words(metrics["pools"]))
     if metrics["littles_law_gap"] > _LITTLES_LAW:
         found.append(f"Little's law is {metrics['littles_law_gap']:.1e} off: the schedulers lost count, a defect")
     if n_rejected := int((state == "rejected").sum()):
@@ -87,17 +100,27 @@ def serving_document(answer: ServingAnswer) -> dict[str, Any]:
     deployed = answer.deployment
     return {
         "scenario": resolved(answer.scenario),
-        "serving": {
-            **{k: v for k, v in asdict(deployed.knobs).items() if k != "sources"},
-            "sources": dict(deployed.knobs.sources),
-            "n_replicas": deployed.n_replicas,
-            "router": deployed.router,
-            "attention_groups": deployed.n_groups,
-            "kv_blocks": deployed.kv_blocks,
-            "n_gpus": deployed.n_gpus,
-        },
+        "serving": _pool_document(deployed),
+        **(_prefill_document(deployed.prefill, answer.errors["prefill"]) if deployed.prefill else {}),
+        **({"kv_transfer": asdict(deployed.link)} if deployed.link else {}),
         "slo": asdict(answer.slo),
         "metrics": answer.metrics,
-        "interpolation_error": asdict(answer.error),
+        "interpolation_error": asdict(answer.errors["decode" if deployed.prefill else "replicas"]),
         "warnings": list(answer.warnings),
+    }
+
+
+def _prefill_document(pool: Deployment, error: InterpolationError) -> dict[str, Any]:
+    return {"prefill_pool": {**_pool_document(pool), "interpolation_error": asdict(error)}}
+
+
+def _pool_document(deployed: Deployment) -> dict[str, Any]:
+    return {
+        **{k: v for k, v in asdict(deployed.knobs).items() if k != "sources"},
+        "sources": dict(deployed.knobs.sources),
+        "n_replicas": deployed.n_replicas,
+        "router": deployed.router,
+        "attention_groups": deployed.n_groups,
+        "kv_blocks": deployed.kv_blocks,
+        "n_gpus": deployed.n_gpus,
     }

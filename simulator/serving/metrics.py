@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from simulator.serving.distributions import spread, steps_of, weighted_quantiles, weighted_spread
 from simulator.serving.littles_law import littles_law_gap
+from simulator.serving.over_time import over_time
 from simulator.serving.results import ServingRun
 from simulator.serving.verdict import verdict
 
@@ -37,7 +38,7 @@ def request_latencies(requests: pd.DataFrame) -> pd.DataFrame:
 
 
 def serving_metrics(
-    run: ServingRun, *, slo: Slo | None = None, n_gpus: int = 1, usd_per_gpu_hour: float = 0.0
+    run: ServingRun, *, slo: Slo | None = None, n_gpus: int = 1, usd_per_gpu_hour: float = 0.0, n_prefill: int = 0
 ) -> Mapping[str, Any]:
     """Return the metrics of a run on `n_gpus` GPUs in all; latencies as mean, p50, p90 and p99 [s].
 
@@ -45,6 +46,7 @@ def serving_metrics(
     first arrival to the end of the last step. `goodput_per_s`, `slo_share`: requests that met the SLO per second, and
     as a share of all that were not still running. `waiting`, `running` [requests], `kv_used_share`: of a replica, mean
     and peak of the samples over time. `mean_in_system`: L of Little's law, as the schedulers counted it.
+    Where the first `n_prefill` replicas only compute prompts, a request waits until its cache is where it is answered.
     """
     requests = run.requests
     latencies = request_latencies(requests)
@@ -70,21 +72,14 @@ def serving_metrics(
         "tokens_per_s_per_user": _per(1.0, float(latencies["tpot_s"].mean())),
         "usd_per_million_output_tokens": _per(gpu_s / 3600.0 * usd_per_gpu_hour * 1e6, tokens),
         "busy_share": _per(run.busy_s, elapsed_s * run.n_replicas),
-        **{name: _over_time(run.samples, name) for name in ("waiting", "running", "kv_used_share")},
+        **{name: over_time(run.samples, name) for name in ("waiting", "running", "kv_used_share")},
         "mean_in_system": _per(run.present_s, elapsed_s),
         "littles_law_gap": littles_law_gap(run),
         "hit_share": _per(int(done["hit_tokens"].sum()), int(done["prompt_tokens"].sum())),
         "n_preemptions": int(requests["preemptions"].sum()),
         "n_steps": run.n_steps,
-        "verdict": verdict(requests),
+        "verdict": verdict(requests, waits_until="first_token_s" if n_prefill else "admitted_s"),
     }
-
-
-def _over_time(samples: pd.DataFrame, name: str) -> Mapping[str, float]:
-    """Mean over time, each sample holding until the next of its replica, and peak."""
-    lasted_s = -samples.groupby("replica")["time_s"].diff(-1).fillna(0.0)
-    mean = _per(float((samples[name] * lasted_s).sum()), float(lasted_s.sum()))
-    return {"mean": mean, "peak": float(samples[name].max())}
 
 
 def gap_quantiles(run: ServingRun, shares_P: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -110,9 +110,8 @@ class Replica:
             self._wake(since_s)
         self._n_open += 1
         self.record.present_s += self.now_s - since_s
-        group = self.groups[self._group_of(request)]
-        self._awake.add(group.index)
-        return group
+        self._awake.add(index := self._group_of(request))
+        return self.groups[index]
 
     def advance(self, until_s: float) -> None:
         """Run every step that starts before `until_s`, or up to the end of a request where `stops_at_ends`."""
@@ -174,7 +173,7 @@ class Replica:
     def _sample(self) -> None:
         for group in self.groups:
             group.follow(self._decode_steps)
-        total = sum(group.admission.blocks.total for group in self.groups)
+        total = len(self.groups) * self.groups[0].admission.blocks.total
         self.record.sample(
             self.now_s, running=self.n_running, waiting=self.n_waiting, kv_used_share=self.used_blocks / total
         )
@@ -191,7 +190,8 @@ class Replica:
             prefills=tuple(prefill for _, chunks in planned for prefill in prefills_of(chunks)),
             longest_decode_tokens=longest if n else 0, fullest=fullest,
         )  # fmt: skip
-        step_s = self._host.step_s(self._times.seconds(batch), self.n_running) + self._swapping_s()
+        n_running = self.n_running if self._host.counts else 0
+        step_s = self._host.step_s(self._times.seconds(batch), n_running) + self._swapping_s()
         self._stalled.take_part(self.record.step_log, start_s, step_s, sitting)
         for group in sitting:
             self._stalled.sit_out(group, start_s)

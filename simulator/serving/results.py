@@ -25,8 +25,9 @@ class ServingRun:
     """One run. `requests`: REQUEST_COLUMNS, in arrival order, times since the stream began [s], NaN for what never
     came, `reason` only of rejected ones; `samples`: `samples.SAMPLE_COLUMNS`; `iterations`: `gaps.RUN_COLUMNS`;
     `odd_gaps_N2`: gaps that are no step's length [s] and how many tokens had them (fewer, where negative, of the
-    steps'); `clock_s_R`: when the last step of each of R replicas ended [s]; `n_steps`, `busy_s`, `present_s`: of all
-    replicas together, `present_s` the requests that the schedulers counted, times the seconds that they stood so."""
+    steps'); `clock_s_R`: when the last step of each of R replicas ended [s]; `busy_s_R`: of all its steps [s];
+    `n_steps`, `present_s`: of all replicas together, `present_s` the requests that the schedulers counted, times the
+    seconds that they stood so."""
 
     requests: pd.DataFrame
     samples: pd.DataFrame
@@ -36,7 +37,12 @@ class ServingRun:
     clock_s_R: NDArray[np.float64]
     present_s: float
     n_steps: int
-    busy_s: float
+    busy_s_R: NDArray[np.float64]
+
+    @property
+    def busy_s(self) -> float:
+        """Seconds in which a step ran, of all replicas together."""
+        return float(self.busy_s_R.sum())
 
     @property
     def n_replicas(self) -> int:
@@ -60,7 +66,7 @@ def collect(ledger: Ledger, replicas: Sequence[Replica], knobs: BackendKnobs, n_
         clock_s_R=np.array([r.now_s for r in replicas]),
         present_s=sum(r.record.present_s for r in replicas),
         n_steps=sum(r.record.n_steps for r in replicas),
-        busy_s=sum(r.record.busy_s for r in replicas),
+        busy_s_R=np.array([r.record.busy_s for r in replicas]),
     )
 
 

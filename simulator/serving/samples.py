@@ -7,7 +7,7 @@ import pandas as pd
 SAMPLE_COLUMNS = (
     "time_s", "replica", "running", "waiting", "kv_used_share", "step_tokens", "step_s", "busy_share",
 )  # fmt: skip
-_MOST = 4000  # samples of one replica: more than a figure can show
+_MOST = 2000  # samples of one replica: more than a figure can show
 
 
 class Sample(NamedTuple):

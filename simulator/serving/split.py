@@ -1,48 +1,24 @@
 """Prefill and decode apart: prompts are computed on one pool of replicas and answered on another."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from math import inf
-from typing import Any
 
 from simulator.serving.arriving import Arriving
-from simulator.serving.growth import growth_law
 from simulator.serving.hand_over import hand_over
 from simulator.serving.knobs import BackendKnobs
 from simulator.serving.ledger import REJECTED, Ledger
 from simulator.serving.moving import Source, move_the_last
+from simulator.serving.pool import Pool
 from simulator.serving.progress import Progress, Watch
 from simulator.serving.replica import Replica
 from simulator.serving.results import ServingRun, collect
-from simulator.serving.router import RouterName, make_route
+from simulator.serving.router import make_route
 from simulator.serving.sessions import Asking
 from simulator.serving.split_replicas import DecodeReplica, PrefillReplica
-from simulator.serving.step_times import DecodeLines
 from simulator.serving.transfers import KvLink, Transfers
 from workloads.batch import Mtp
 from workloads.traffic.requests import Request, Requests
 from workloads.traffic.sessions import SessionTraffic
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pool:
-    """`n_replicas` alike behind a router, each of `n_groups` attention groups with `kv_blocks` blocks each;
-    `swap_s_per_token`: to move a token's cache to the host or back [s]."""
-
-    knobs: BackendKnobs
-    step_times: DecodeLines
-    kv_blocks: int
-    n_replicas: int
-    n_groups: int
-    router: RouterName
-    swap_s_per_token: float = 0.0
-
-    def settings(self, ledger: Ledger, mtp: Mtp, seed: int) -> dict[str, Any]:
-        """Return what one of its replicas is made of."""
-        return {
-            "ledger": ledger, "knobs": self.knobs, "step_times": self.step_times, "n_groups": self.n_groups,
-            "kv_blocks": self.kv_blocks, "law": growth_law(mtp, seed=seed), "swap_s_per_token": self.swap_s_per_token,
-        }  # fmt: skip
 
 
 def replay_split(
@@ -78,7 +54,8 @@ class _Split:
             PrefillReplica(i, **prefill.settings(ledger, mtp, seed + i)) for i in range(prefill.n_replicas)
         ]
         self._decodes = [
-            DecodeReplica(i, transfers, **decode.settings(ledger, mtp, seed + i)) for i in range(decode.n_replicas)
+            DecodeReplica(prefill.n_replicas + i, transfers, **decode.settings(ledger, mtp, seed + i))
+            for i in range(decode.n_replicas)
         ]
         self.replicas: Sequence[Replica] = [*self._prefills, *self._decodes]
         self._to_prefill = make_route(prefill.router, self._prefills, ledger.prompt_tokens)
@@ -110,9 +87,7 @@ class _Split:
             source.answered(self._ledger.session[request], self._ledger.end_s[request])
         if isinstance(moved, PrefillReplica):
             for prompt in moved.take_prompts():
-                chosen = self._to_decode(prompt.request)
-                self._ledger.replica[prompt.request] = len(self._prefills) + chosen
-                self._decodes[chosen].expect(prompt)
+                self._decodes[self._to_decode(prompt.request)].expect(prompt)
         return True
 
     def _submit(self, asked: Request, source: Source, progress: Progress) -> None:

@@ -22,7 +22,7 @@ class Prompt(NamedTuple):
 
 
 class PrefillReplica(Replica):
-    """Computes prompts and holds their cache until another replica has it. Number `index` of its kind."""
+    """Computes prompts and holds their cache until another replica has it. Number `index` of all."""
 
     def __init__(self, index: int, **replica: Any) -> None:  # noqa: ANN401 (as Replica's own)
         super().__init__(**replica)
@@ -68,7 +68,7 @@ class PrefillReplica(Replica):
 
 
 class DecodeReplica(Replica):
-    """Answers prompts that others have computed, as soon as it has room and their cache. Number `index` of its kind."""
+    """Answers prompts that others have computed, as soon as it has room and their cache. Number `index` of all."""
 
     def __init__(self, index: int, transfers: Transfers, **replica: Any) -> None:  # noqa: ANN401 (as Replica's own)
         super().__init__(**replica)
@@ -83,6 +83,7 @@ class DecodeReplica(Replica):
         self.agenda.at(prompt.ready_s, partial(self._queue, prompt))
 
     def _queue(self, prompt: Prompt) -> None:
+        self._ledger.replica[prompt.request] = self.index
         self._coming[prompt.request] = prompt
         self._just_come.add(prompt.request)
         self._open(prompt.request, prompt.ready_s).admission.expect(prompt.request)

@@ -19,13 +19,14 @@ class KvLink:
 
 class Transfers:
     """One transfer after the other on the NICs of a group, in and out apart; `moved_bytes`, `seconds` of them all, from
-    the end of the prompt to the arrival of its cache."""
+    the end of the prompt to the arrival of its cache; of those `room_s` until the target had room, and `queued_s`
+    behind other caches."""
 
     def __init__(self, link: KvLink) -> None:
         self._link = link
         self._free_s: defaultdict[Hashable, float] = defaultdict(float)
         self.n = 0
-        self.moved_bytes = self.seconds = self.waited_s = 0.0
+        self.moved_bytes = self.seconds = self.queued_s = self.room_s = 0.0
 
     def start(
         self, source: Hashable, target: Hashable, tokens: int, *, ready_s: float, room_s: float, computing_s: float
@@ -46,6 +47,7 @@ class Transfers:
         self._free_s[source, "out"] = self._free_s[target, "in"] = end_s
         self.n += 1
         self.moved_bytes += n_bytes
-        self.waited_s += start_s - asked_s
+        self.queued_s += start_s - asked_s
+        self.room_s += asked_s - ready_s
         self.seconds += end_s + link.latency_s - ready_s
         return end_s + link.latency_s

@@ -14,10 +14,11 @@ _GROWING = 0.05  # share of the arrivals that stay in the queue, or find it full
 _FEW = 8  # waiting requests that are no queue
 
 
-def verdict(requests: pd.DataFrame) -> Verdict:
+def verdict(requests: pd.DataFrame, *, waits_until: str = "admitted_s") -> Verdict:
     """Return whether the queue keeps growing while requests arrive ("overloaded": of the arrivals between the second
     and the last quarter of that time more than 5 % stay in it; or, after the first quarter, find it full), is long but
-    does not grow ("backlogged": in the last quarter more wait than run), or neither ("stable")."""
+    does not grow ("backlogged": in the last quarter more wait than run), or neither ("stable"). `waits_until`: the
+    column of the moment from which a request waits no longer."""
     if _turned_away(requests) > _GROWING:
         return "overloaded"
     served = requests[requests["state"] != "rejected"]
@@ -26,7 +27,7 @@ def verdict(requests: pd.DataFrame) -> Verdict:
     arrivals = served["arrival_s"].to_numpy()
     times = np.linspace(arrivals[0], arrivals[-1], _TIMES)
     arrived = np.searchsorted(arrivals, times, side="right")
-    admitted, ended = (_counted(served[column].to_numpy(), times) for column in ("admitted_s", "end_s"))
+    admitted, ended = (_counted(served[column].to_numpy(), times) for column in (waits_until, "end_s"))
     waiting, running = arrived - admitted, admitted - ended
     early, late = slice(_TIMES // 4, _TIMES // 2), slice(3 * _TIMES // 4, _TIMES)
     more = waiting[late].mean() - waiting[early].mean()

@@ -18,7 +18,7 @@ class WaitingQueue:
         self._unseen: list[int] = []
 
     def __len__(self) -> int:
-        return self.n_in_sight + len(self._unseen)
+        return len(self._fresh) + len(self._unseen) + len(self._resumed) + len(self._shortest)
 
     @property
     def n_in_sight(self) -> int:

@@ -10,8 +10,9 @@ from unit.serving.toy_steps import TICK_S, ToyGroups, ToyLines, requests
 
 from simulator.serving.knobs import BackendKnobs
 from simulator.serving.littles_law import littles_law_gap
+from simulator.serving.pool import Pool
 from simulator.serving.replay import replay
-from simulator.serving.split import Pool, replay_split
+from simulator.serving.split import replay_split
 from simulator.serving.stepwise import decode_lines
 from simulator.serving.transfers import KvLink
 from workloads.batch import Mtp
@@ -49,7 +50,7 @@ def test_two_caches_share_a_link():
     link = KvLink(bytes_per_s=2 / TICK_S, latency_s=0.0, bytes_per_token=1.0, n_layers=4)
     done, moved = split([(0.0, 128, 2), (0.0, 128, 2)], link=link)
     assert (done.requests["first_token_s"] / TICK_S).tolist() == [24 + 40, 24 + 80]
-    assert moved.waited_s / TICK_S == 40
+    assert moved.queued_s / TICK_S == 40
 
 
 @pytest.mark.parametrize("n_draft", [0, 2])

@@ -1,0 +1,32 @@
+"""Replicas that are alike, behind a router."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from simulator.serving.growth import growth_law
+from simulator.serving.knobs import BackendKnobs
+from simulator.serving.ledger import Ledger
+from simulator.serving.router import RouterName
+from simulator.serving.step_times import DecodeLines
+from workloads.batch import Mtp
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """`n_replicas` alike behind a router, each of `n_groups` attention groups with `kv_blocks` blocks each;
+    `swap_s_per_token`: to move a token's cache to the host or back [s]."""
+
+    knobs: BackendKnobs
+    step_times: DecodeLines
+    kv_blocks: int
+    n_replicas: int
+    n_groups: int
+    router: RouterName
+    swap_s_per_token: float = 0.0
+
+    def settings(self, ledger: Ledger, mtp: Mtp, seed: int) -> dict[str, Any]:
+        """Return what one of its replicas is made of."""
+        return {
+            "ledger": ledger, "knobs": self.knobs, "step_times": self.step_times, "n_groups": self.n_groups,
+            "kv_blocks": self.kv_blocks, "law": growth_law(mtp, seed=seed), "swap_s_per_token": self.swap_s_per_token,
+        }  # fmt: skip
