@@ -18,6 +18,7 @@ from simulator.serving.preemption import loser
 from simulator.serving.prefixes import Prefixes
 from simulator.serving.reserve import OutputReserve
 from simulator.serving.step_times import Chunk
+from simulator.serving.unnoticed import Unnoticed
 from simulator.serving.waiting import WaitingQueue
 
 
@@ -37,14 +38,14 @@ class Admission:
         self._ledger = ledger
         self._knobs = knobs
         self.room_tokens = kv_blocks * knobs.block_tokens
+        self.reserves = knobs.reserved_output_share > 0.0  # so that a request may find room though none ends
         self._reserve = OutputReserve(knobs, ledger, self.blocks)
         self._full = False  # somebody found no room, and nobody has left since
         self._running: dict[int, None] = {}  # in the order of admission
         self._computed: dict[int, int] = {}  # prompts under way: tokens in the cache
         self.away = Away()
         self._prefixes = Prefixes(ledger, self.blocks)
-        self._ended: list[tuple[int, int]] = []  # (request, its blocks): the step after does not know of it
-        self._noticed: list[tuple[int, int]] = []
+        self._unnoticed = Unnoticed()
 
     def cache_prefixes(self, hash_tokens: int) -> None:
         """Keep prompts' blocks by hashes of `hash_tokens` tokens each, a multiple of the KV block."""
@@ -60,11 +61,6 @@ class Admission:
     def n_prompts(self) -> int:
         """Requests at their prompt."""
         return len(self._computed)
-
-    @property
-    def reserves(self) -> bool:
-        """Whether room is kept for tokens to come, so that a request may find room though none ends."""
-        return self._knobs.reserved_output_share > 0.0
 
     def why_never(self, request: int) -> str:
         """Return why a request can never be answered, or nothing."""
@@ -106,15 +102,13 @@ class Admission:
                 self._free_noticed()
                 self.waiting.see()
                 found, back = self._picked(admit)
-            self.may_change |= bool(self._noticed) or len(self.waiting) > self.waiting.n_in_sight
+            self.may_change |= self._unnoticed.pending or len(self.waiting) > self.waiting.n_in_sight
             self.waiting.see()
         return found, back
 
     def _free_noticed(self) -> None:
-        """Free what requests held that ended before the last step began; those that ended in it are noticed now."""
-        for request, own in self._noticed:
+        for request, own in self._unnoticed.look():
             self._free(request, own)
-        self._noticed, self._ended = self._ended, []
 
     def _picked(self, admit: bool) -> tuple[list[Chunk], list[int]]:
         mixed = self._knobs.mixed_steps
@@ -240,7 +234,7 @@ class Admission:
 
     def _end(self, request: int, own: int) -> None:
         if self._knobs.async_scheduling:
-            self._ended.append((request, own))
+            self._unnoticed.add(request, own)
         else:
             self._free(request, own)
 
@@ -286,10 +280,15 @@ class Admission:
             self.join(request, cached)
         return at_once
 
-    def expect(self, request: int) -> None:
-        """Queue a request whose prompt another replica has computed: it was known before, so it is in sight."""
-        self.away.expect(request, self._ledger.prompt_tokens[request])
-        self.waiting.push_back(request)
+    def left(self, now_s: float) -> list[tuple[int, float]]:
+        """Return every request, on its way to another replica, with the time of its last token [s] where it has one."""
+        for request, growth in self.decodes.growing.items():
+            self._ledger.emitted[request] += growth.gained(self.decodes.step)
+            self.preempted_s[request] = now_s
+        here = [request for request in (*self._running, *self.waiting) if request not in self._unnoticed]
+        for request in here:
+            self._ledger.state[request] = WAITING
+        return [(request, self.preempted_s.get(request, now_s)) for request in here]
 
     def hold(self, request: int) -> int:
         """A prompt is computed for another replica: return the blocks that it keeps, to be given back later."""

@@ -22,11 +22,18 @@ class Group:
     request that arrives."""
 
     def __init__(
-        self, index: int, *, ledger: Ledger, knobs: BackendKnobs, kv_blocks: int, law: Plain | Speculation
+        self,
+        index: int,
+        *,
+        ledger: Ledger,
+        knobs: BackendKnobs,
+        kv_blocks: int,
+        law: Plain | Speculation,
+        seen: int = 0,
     ) -> None:
         self.index = index
         self.admission = Admission(ledger=ledger, knobs=knobs, kv_blocks=kv_blocks, law=law)
-        self.seen = 0
+        self.seen = seen
         self.due = FOREVER
         self.asleep = True
         self.stalled: list[tuple[float, int]] = []

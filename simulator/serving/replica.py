@@ -5,28 +5,31 @@ arrival, an end, a block too many) steps of decodes only grow evenly, so a run o
 request and step, none per step either, and only the groups to which something happens are looked at.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from math import isnan
 
 from simulator.serving.agenda import Agenda
 from simulator.serving.due import DueGroups
+from simulator.serving.fullest import Planned, fullest_of_decodes, fullest_with_prompts
 from simulator.serving.group import Group, prefills_of
 from simulator.serving.group_loads import group_loads
+from simulator.serving.groups import Groups
 from simulator.serving.growth import Plain, Speculation
 from simulator.serving.host_time import HostTime
 from simulator.serving.knobs import BackendKnobs
 from simulator.serving.ledger import Ledger
+from simulator.serving.left import Left
 from simulator.serving.record import Record
 from simulator.serving.router import make_route
 from simulator.serving.run_length import steps_before
 from simulator.serving.stalled import StalledGroups
-from simulator.serving.step_times import Chunk, DecodeLines, GroupBatch, StepBatch
+from simulator.serving.step_times import Chunk, DecodeLines, StepBatch
 
 _LOOKS = 3  # after which a scheduler knows all that has ended, also an asynchronous one
-Planned = Sequence[tuple[Group, list[Chunk]]]
 
 
-class Replica:
+class Replica(Groups):
     """A replica at the end of a step, `now_s`. `submit` requests in order of arrival, `advance` in between."""
 
     def __init__(
@@ -39,12 +42,11 @@ class Replica:
         self.stops_at_ends = False
         self.record = Record()
         self.agenda = Agenda()
-        self.groups = [
-            Group(index, ledger=ledger, knobs=knobs, kv_blocks=kv_blocks, law=law) for index in range(n_groups)
-        ]
+        self._new_group = partial(Group, ledger=ledger, knobs=knobs, kv_blocks=kv_blocks, law=law)
+        super().__init__([self._new_group(index) for index in range(n_groups)])
         self._ledger = ledger
         self._knobs = knobs
-        self._times = step_times
+        self.step_times = step_times
         self._queries = law.queries
         self._swap_s_per_token = swap_s_per_token
         self._host = HostTime(knobs)
@@ -53,56 +55,45 @@ class Replica:
         self._decode_steps = self._n_open = 0
         self._step_alone = False  # whether the next step is unlike those after it
         self._stuck = False  # whether nothing can run before something is submitted or happens
+        self.halted = False  # whether nothing runs whatever comes
         self._awake: set[int] = set()
         self._stalled = StalledGroups(self.groups)
         self._due = DueGroups(n_groups)
         self._ended: list[int] = []
 
     @property
-    def n_waiting(self) -> int:
-        """Requests that wait."""
-        return sum(group.n_waiting for group in self.groups)
-
-    @property
-    def n_running(self) -> int:
-        """Requests that hold KV blocks."""
-        return sum(group.n_running for group in self.groups)
-
-    @property
-    def used_blocks(self) -> int:
-        """KV blocks of running requests, all attention groups together."""
-        return sum(group.used_blocks for group in self.groups)
-
-    @property
     def next_s(self) -> float:
         """When something can happen here next, a step or what is on the agenda; inf where only others can see to it."""
-        return self.now_s if self._n_open and not self._stuck else max(self.now_s, self.agenda.next_s)
+        runs = self._n_open and not self._stuck and not self.halted
+        return self.now_s if runs else max(self.now_s, self.agenda.next_s)
 
     def take_ended(self) -> list[int]:
         """Return the requests that have ended since the last call, where `stops_at_ends`."""
         ended, self._ended = self._ended, []
         return ended
 
-    def cache_prefixes(self, hash_tokens: int) -> None:
-        """Keep prompts by hashes of `hash_tokens` tokens each from now on."""
-        for group in self.groups:
-            group.admission.cache_prefixes(hash_tokens)
-
-    def known_tokens(self, request: int) -> int:
-        """Return the leading tokens of the prompt that the prefix cache of a group holds."""
-        return max(group.known_tokens(request) for group in self.groups)
-
-    def why_never(self, request: int) -> str:
-        """Return why a request can never be answered here, or nothing."""
-        return self.groups[0].admission.why_never(request)
-
-    def submit(self, request: int) -> None:
-        """Queue a request that arrives now or later than every step so far has started, or reject it with a reason."""
+    def submit(self, request: int, *, again: Left | None = None) -> None:
+        """Queue a request that arrives, or comes `again` from another replica, now or later than every step so far has
+        started; or reject it with a reason."""
         if reason := self.why_never(request):
             self._ledger.reject(request, reason)
             return
-        group = self._open(request, self._ledger.arrival_s[request])
+        group = self._open(request, again.since_s if again else self._ledger.arrival_s[request])
+        if again and self._ledger.emitted[request]:
+            group.admission.preempted_s[request] = again.last_token_s
         group.admission.waiting.push(request)
+
+    def leave_out(self, indices: Iterable[int]) -> list[Left]:
+        """Take every request out of the groups of these indices, which lose their caches, and return them."""
+        left: list[Left] = []
+        for index in indices:
+            old = self.groups[index]
+            old.follow(self._decode_steps)
+            left += [Left(request, self.now_s, token_s) for request, token_s in old.admission.left(self.now_s)]
+            new = self.groups[index] = self._new_group(index, seen=self._decode_steps)
+            self._settle(new)
+        self._n_open -= len(left)
+        return left
 
     def _open(self, request: int, since_s: float) -> Group:
         """Take a request that is here since `since_s` [s] and return the group that answers it."""
@@ -120,6 +111,8 @@ class Replica:
             self._wake(self.next_s)
             if self.agenda.happens(self.now_s):
                 looks = 0
+            if self.halted:
+                continue
             planned, looks = self._plan(), looks + 1
             if planned or self._loads.n:
                 looks = 0
@@ -184,14 +177,14 @@ class Replica:
         sitting = () if mixed else tuple(group for group, _ in planned)
         n = loads.n - sum(group.admission.decodes.n for group in sitting)
         context = loads.context - sum(group.admission.decodes.context for group in sitting)
-        fullest, longest = self._fullest_with_prompts(planned, decodes=mixed)
+        fullest, longest = fullest_with_prompts(self.groups, planned, queries=self._queries, decodes=mixed)
         batch = StepBatch(
             n_decode=n, decode_context_tokens=round(context) if n else 0,
             prefills=tuple(prefill for _, chunks in planned for prefill in prefills_of(chunks)),
             longest_decode_tokens=longest if n else 0, fullest=fullest,
         )  # fmt: skip
         n_running = self.n_running if self._host.counts else 0
-        step_s = self._host.step_s(self._times.seconds(batch), n_running) + self._swapping_s()
+        step_s = self._host.step_s(self.step_times.seconds(batch), n_running) + self._swapping_s()
         self._stalled.take_part(self.record.step_log, start_s, step_s, sitting)
         for group in sitting:
             self._stalled.sit_out(group, start_s)
@@ -204,14 +197,6 @@ class Replica:
             self._decoded(1)
         for group, chunks in planned:
             self._computed(group, chunks, start_s)
-
-    def _fullest_with_prompts(self, planned: Planned, *, decodes: bool) -> tuple[GroupBatch | None, int]:
-        """The part of the group with most new tokens, and the cached tokens of its longest decode."""
-        if len(self.groups) == 1:
-            return None, self.groups[0].admission.decodes.longest if decodes else 0
-        parts = [(group.batch(chunks, decodes=decodes), group) for group, chunks in planned]
-        most, group = max(parts, key=lambda part: part[0].prefill_tokens + part[0].n_decode * self._queries)
-        return most, group.admission.decodes.longest if decodes else 0
 
     def _computed(self, group: Group, chunks: Sequence[Chunk], start_s: float) -> None:
         """The chunks of a group in the step from `start_s` [s] on are computed."""
@@ -263,8 +248,8 @@ class Replica:
         """Steps of decodes only, up to the next event: a group that is due, `until_s`, the line's border."""
         loads, start_s = self._loads, self.now_s
         n, context, grows = loads.n, loads.context, loads.growth
-        fullest, longest = self._fullest_of_decodes()
-        line = self._times.decode_line(n, round(context), longest, fullest)
+        fullest, longest = fullest_of_decodes(self.groups, loads.fullest(), self._decode_steps)
+        line = self.step_times.decode_line(n, round(context), longest, fullest)
         at_s = line.at_s + line.s_per_token * (context - line.from_tokens)
         first_s, growth_s = self._host.step_s(at_s, n), line.s_per_token * grows
         most = self._due.next_step() - self._decode_steps
@@ -280,13 +265,6 @@ class Replica:
             start_s, n_steps=most, step_s=first_s, growth_s=growth_s, n_decode=n, n_present=self._n_open
         )
         self._decoded(most)
-
-    def _fullest_of_decodes(self) -> tuple[GroupBatch | None, int]:
-        """The part of the group with most cached tokens, and those of its longest decode."""
-        index = self._loads.fullest()
-        group = self.groups[index or 0]
-        group.follow(self._decode_steps)
-        return None if index is None else group.batch([], decodes=True), group.admission.decodes.longest
 
     def _decoded(self, n_steps: int) -> None:
         """Every group has decoded so many steps more: what is due happens."""

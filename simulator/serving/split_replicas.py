@@ -4,9 +4,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
+from simulator.serving.fullest import Planned
 from simulator.serving.group import Group
 from simulator.serving.ledger import DONE
-from simulator.serving.replica import Planned, Replica
+from simulator.serving.replica import Replica
 from simulator.serving.transfers import Transfers
 
 
@@ -86,7 +87,9 @@ class DecodeReplica(Replica):
         self._ledger.replica[prompt.request] = self.index
         self._coming[prompt.request] = prompt
         self._just_come.add(prompt.request)
-        self._open(prompt.request, prompt.ready_s).admission.expect(prompt.request)
+        admission = self._open(prompt.request, prompt.ready_s).admission
+        admission.away.expect(prompt.request, self._ledger.prompt_tokens[prompt.request])
+        admission.waiting.push_back(prompt.request)  # it was known before, so it is in sight
 
     def _plan(self) -> Planned:
         planned = super()._plan()

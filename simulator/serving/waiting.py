@@ -1,7 +1,9 @@
 """The queue in front of a replica: who goes next, by policy; preempted requests before all others or behind them."""
 
 from collections import deque
+from collections.abc import Iterator
 from heapq import heappop, heappush
+from itertools import chain
 
 from simulator.serving.ledger import Ledger
 
@@ -24,6 +26,9 @@ class WaitingQueue:
     def n_in_sight(self) -> int:
         """Requests that may go next."""
         return len(self._resumed) + len(self._fresh) + len(self._shortest)
+
+    def __iter__(self) -> Iterator[int]:
+        return chain(self._resumed, self._fresh, (request for _, request in sorted(self._shortest)), self._unseen)
 
     def push(self, request: int) -> None:
         """Queue a request that has arrived, out of sight."""
