@@ -29,7 +29,7 @@ from simulator.console import (
 )
 from simulator.replay_watch import ReplayWatch, Stopped
 from simulator.report.formats import money_text, number_text, share_text, time_text
-from simulator.report.serving_words import pool_words, split_words
+from simulator.report.serving_words import pool_sentences, pool_words
 from simulator.scenario import load_scenario
 from simulator.serving.answer import ServingAnswer, serve, serving_document
 from simulator.serving.metrics import Slo
@@ -200,7 +200,7 @@ def _show(answer: ServingAnswer) -> None:
     for name, title in _LATENCIES.items():
         table.add_row(title, *(time_text(value) for value in m[name].values()))
     out.print(table)
-    for sentence in (*_sentences(m), *split_words(m)):
+    for sentence in (*_sentences(m), *pool_sentences(m)):
         out.print(sentence, markup=False)
     for pool, error in answer.errors.items():
         out.print(

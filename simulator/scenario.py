@@ -119,13 +119,13 @@ def prefill_scenario(scenario: Scenario) -> Scenario | None:
     nothing of them, and no room kept for answers. InputFaults names every fault."""
     if not scenario.prefill_pool:
         return None
-    if nested := sorted({"prefill_pool", "kv_transfer", "name", "title"} & set(scenario.prefill_pool)):
+    if nested := sorted({"prefill_pool", "kv_transfer", "failures", "name", "title"} & set(scenario.prefill_pool)):
         raise InputFaults([
             Fault(field=f"prefill_pool.{key}", got="a key of the whole scenario", allowed="keys of its replicas",
                   remedy="write it outside of prefill_pool") for key in nested
         ])  # fmt: skip
     tables = resolved(scenario)
-    del tables["prefill_pool"], tables["kv_transfer"]
+    del tables["prefill_pool"], tables["kv_transfer"], tables["failures"]
     serving = {key: value for key, value in tables["serving"].items() if key not in _OF_ONE_POOL}
     tables["serving"] = {**serving, "reserved_output_share": 0.0}
     try:

@@ -12,6 +12,7 @@ from hw_profiles.fitted import Fitted
 from hw_profiles.loader import load_curves, load_profile
 from hw_profiles.schema import HardwareProfile
 from simulator.borders import SharedBorder, shared_borders, step_borders
+from simulator.failures import Failures
 from simulator.overrides import Overrides, override_machine, override_model
 from workloads.batch import Batch, Mtp, Precision, RoutingSpec
 from workloads.config_keys import ConfigFaults
@@ -64,6 +65,7 @@ class Scenario:
     `serving`: the backend, its replicas and whatever differs from its preset, for `longsim replay`.
     `prefill_pool`: keys of a scenario as they are on replicas of their own that compute prompts, such as {"n_gpus": 8,
     "serving": {"n_replicas": 6}}; empty: every replica does both. `kv_transfer`: between the two.
+    `failures`: of hardware, in a replay.
     `model`: a name of the zoo, or a Hugging Face config.json of a supported family (the file, or its directory).
     `model_overrides` changes fields of the model's specification, such as {"n_dense_layers": 0, "moe.top_k": 8},
     `machine_overrides` figures of the machine, such as {"tiers.nic.bytes_per_s": 25e9}: assumed ones from then on.
@@ -88,6 +90,7 @@ class Scenario:
     serving: Mapping[str, int | float | str | bool] = field(default_factory=dict)
     prefill_pool: Mapping[str, Any] = field(default_factory=dict)
     kv_transfer: KvTransfer = field(default_factory=KvTransfer)
+    failures: Failures = field(default_factory=Failures)
 
     @cached_property
     def profile(self) -> HardwareProfile:

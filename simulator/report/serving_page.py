@@ -7,7 +7,7 @@ from simulator.report.formats import time_text
 from simulator.report.markup import paragraph, plot, section, table
 from simulator.report.serving_figures import first_token_map, latency_figure, state_figure
 from simulator.report.serving_tables import knob_table, latency_table, metric_table
-from simulator.report.serving_words import pool_words, split_words
+from simulator.report.serving_words import pool_sentences, pool_words
 from simulator.serving.answer import ServingAnswer
 
 _KNOBS = {"knob": "knob", "value": "value", "source": "source"}
@@ -22,7 +22,7 @@ def write_serving_page(answer: ServingAnswer, path: str | Path, *, title: str) -
     percentiles = {"latency": "latency", "mean": "mean", "p50": "p50", "p90": "p90", "p99": "p99"}
     parts = [
         paragraph(sentence)
-        for sentence in (_verdict(answer), *split_words(metrics), _accuracy(answer), *answer.warnings)
+        for sentence in (_verdict(answer), *pool_sentences(metrics), _accuracy(answer), *answer.warnings)
     ]
     if metrics["n_done"]:
         parts += [

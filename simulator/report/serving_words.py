@@ -5,6 +5,7 @@ from typing import Any
 
 from simulator.report.formats import number_text, share_text, time_text
 from simulator.serving.deployment import Deployment
+from simulator.serving.failure_metrics import failure_words
 
 _ROLES = {"replicas": "", "prefill": "prefill on ", "decode": "decode on "}
 
@@ -18,8 +19,8 @@ def pool_words(deployed: Deployment) -> Sequence[str]:
     ]
 
 
-def split_words(metrics: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what each pool did and what went between them; nothing of a deployment with one pool."""
+def pool_sentences(metrics: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what each of two pools did and what went between them, and what broke, where anything could."""
     for name, pool in metrics.get("pools", {}).items():
         yield (
             f"{name}: GPUs busy {share_text(pool['busy_share'])}, KV blocks in use "
@@ -31,3 +32,5 @@ def split_words(metrics: Mapping[str, Any]) -> Iterator[str]:
             f"caches: {moved['n']:,} moved, {time_text(moved['mean_s'])} each after the end of its prompt in the mean, "
             f"of that {time_text(moved['room_s'])} until there was room, {time_text(moved['queued_s'])} behind others"
         )
+    if failures := metrics.get("failures"):
+        yield failure_words(failures)

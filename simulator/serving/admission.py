@@ -108,7 +108,7 @@ class Admission:
 
     def _free_noticed(self) -> None:
         for request, own in self._unnoticed.look():
-            self._free(request, own)
+            self.free(request, own)
 
     def _picked(self, admit: bool) -> tuple[list[Chunk], list[int]]:
         mixed = self._knobs.mixed_steps
@@ -236,9 +236,10 @@ class Admission:
         if self._knobs.async_scheduling:
             self._unnoticed.add(request, own)
         else:
-            self._free(request, own)
+            self.free(request, own)
 
-    def _free(self, request: int, own: int) -> None:
+    def free(self, request: int, own: int) -> None:
+        """A request runs no longer; its `own` blocks are free."""
         del self._running[request]
         self.give_back(request, own)
 
@@ -250,7 +251,7 @@ class Admission:
 
     def _drop_prompt(self, request: int) -> None:
         """Preempt a request at its prompt: all of it is computed again."""
-        self._free(request, self.blocks.of(self._computed.pop(request)))
+        self.free(request, self.blocks.of(self._computed.pop(request)))
         self._back_to_the_queue(request)
 
     def _preempt(self, request: int, now_s: float) -> None:
@@ -260,7 +261,7 @@ class Admission:
         if self._knobs.preemption == "swap":
             self.away.swap(request, cached)
             self.moved_tokens += cached
-        self._free(request, own)
+        self.free(request, own)
         self._back_to_the_queue(request)
 
     def _back_to_the_queue(self, request: int) -> None:

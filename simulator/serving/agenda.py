@@ -1,7 +1,7 @@
 """What is to happen to a replica, by time."""
 
 from collections.abc import Callable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from math import inf
 
 
@@ -9,7 +9,7 @@ class Agenda:
     """Actions that are due at the end of the step that runs at their time, or then where none does."""
 
     def __init__(self) -> None:
-        self._actions: list[tuple[float, int, Callable[[], None]]] = []
+        self._actions: list[tuple[float, int, Callable[[], None], bool]] = []
         self._n = 0
 
     @property
@@ -17,9 +17,9 @@ class Agenda:
         """When the first action is due; inf where there is none [s]."""
         return self._actions[0][0] if self._actions else inf
 
-    def at(self, time_s: float, action: Callable[[], None]) -> None:
-        """Note an action for `time_s` [s]."""
-        heappush(self._actions, (time_s, self._n, action))
+    def at(self, time_s: float, action: Callable[[], None], *, matters: bool = True) -> None:
+        """Note an action for `time_s` [s]; whether it `matters` also where nobody is left to serve."""
+        heappush(self._actions, (time_s, self._n, action, matters))
         self._n += 1
 
     def happens(self, now_s: float) -> bool:
@@ -30,3 +30,8 @@ class Agenda:
         while actions and actions[0][0] <= now_s:
             heappop(actions)[2]()
         return True
+
+    def forget_the_rest(self) -> None:
+        """Nobody is left to serve: drop what does not matter any more."""
+        self._actions = [item for item in self._actions if item[3]]
+        heapify(self._actions)

@@ -8,14 +8,16 @@ from simulator.evaluate import warnings_of
 from simulator.scenario import resolved
 from simulator.scenario_schema import Scenario
 from simulator.serving.deployment import Deployment, deployment
+from simulator.serving.failure_metrics import failure_metrics
 from simulator.serving.interpolated_steps import InterpolationError
 from simulator.serving.metrics import Slo, serving_metrics
+from simulator.serving.outages import Outage
 from simulator.serving.pool_metrics import pool_metrics, ratio_words
+from simulator.serving.pools import PoolsRun, replay_pools
 from simulator.serving.progress import Watch
 from simulator.serving.replay import replay
 from simulator.serving.results import ServingRun
-from simulator.serving.split import replay_split
-from simulator.serving.transfers import Transfers
+from simulator.serving.together import LOST
 from workloads.traffic.requests import Requests
 from workloads.traffic.sessions import SessionTraffic
 
@@ -25,13 +27,15 @@ _WORST_ERROR = 0.03  # of an interpolated step: beyond, the answer says so
 
 @dataclass(frozen=True, kw_only=True)
 class ServingAnswer:
-    """What a scenario comes to under a stream of requests. `errors`: of the step times of each pool."""
+    """What a scenario comes to under a stream of requests. `errors`: of the step times of each pool;
+    `outages`: of its replicas."""
 
     scenario: Scenario
     deployment: Deployment
     run: ServingRun
     metrics: Mapping[str, Any]
     errors: Mapping[str, InterpolationError]
+    outages: Sequence[Outage]
     slo: Slo
     warnings: Sequence[str]
 
@@ -46,34 +50,52 @@ def serve(
 ) -> ServingAnswer:
     """Return the answer to a stream of requests on the replicas of a scenario; InputFaults as `replay`'s own."""
     deployed, slo = deployment(scenario), slo or Slo()
-    run, moved = _replayed(scenario, deployed, requests, until_s=until_s, watch=watch)
+    done = _replayed(scenario, deployed, requests, until_s=until_s, watch=watch)
+    run = done.run
     metrics = serving_metrics(
         run, slo=slo, n_gpus=deployed.n_gpus_in_all, usd_per_gpu_hour=deployed.usd_per_gpu_hour,
         n_prefill=deployed.prefill.n_replicas if deployed.prefill else 0,
     )  # fmt: skip
-    if deployed.prefill and moved:
-        metrics = {**metrics, **pool_metrics(run, deployed.pools, moved)}
+    if done.transfers:
+        metrics = {**metrics, **pool_metrics(run, deployed.pools, done.transfers)}
+    if done.outages:
+        n_lost = int((run.requests["reason"] == LOST).sum())
+        metrics = {**metrics, "failures": failure_metrics(
+            done.outages.log, n_replicas=run.n_replicas, end_s=run.end_s, n_lost=n_lost
+        )}  # fmt: skip
     errors = {name: pool.step_times.error() for name, pool in deployed.pools.items()}
     return ServingAnswer(
         scenario=scenario, deployment=deployed, run=run, metrics=metrics, errors=errors, slo=slo,
-        warnings=_warnings(scenario, run, errors, metrics),
+        outages=tuple(done.outages.log) if done.outages else (),
+        warnings=[*_warnings(scenario, run, errors, metrics), *_never_happened(scenario, run.end_s)],
     )  # fmt: skip
 
 
 def _replayed(
     scenario: Scenario, deployed: Deployment, requests: Iterator[Requests] | SessionTraffic, *, until_s: float,
     watch: Watch | None,
-) -> tuple[ServingRun, Transfers | None]:  # fmt: skip
-    if deployed.prefill and deployed.link:
-        return replay_split(
-            requests, prefill=deployed.prefill.pool, decode=deployed.pool, link=deployed.link, mtp=scenario.mtp,
-            seed=scenario.seed, until_s=until_s, watch=watch,
+) -> PoolsRun:  # fmt: skip
+    if deployed.prefill or deployed.breaks:
+        return replay_pools(
+            requests, prefill=deployed.prefill.pool if deployed.prefill else None, decode=deployed.pool,
+            link=deployed.link, breaks=deployed.breaks, mtp=scenario.mtp, seed=scenario.seed, until_s=until_s,
+            watch=watch,
         )  # fmt: skip
-    return replay(
+    run = replay(
         requests, knobs=deployed.knobs, step_times=deployed.step_times, kv_blocks=deployed.kv_blocks,
         n_replicas=deployed.n_replicas, n_groups=deployed.n_groups, router=deployed.router, mtp=scenario.mtp,
         seed=scenario.seed, kv_bytes_per_token=deployed.kv_bytes_per_token, until_s=until_s, watch=watch,
-    ), None  # fmt: skip
+    )  # fmt: skip
+    return PoolsRun(run=run, transfers=None, outages=None)
+
+
+def _never_happened(scenario: Scenario, end_s: float) -> Iterator[str]:
+    for position, event in enumerate(scenario.failures.events):
+        if event.at_s >= end_s:
+            yield (
+                f"failures.events[{position}]: at {event.at_s:g} s, when the run had ended at {end_s:g} s; it did not "
+                f"happen: set it earlier, or replay more requests"
+            )
 
 
 def _warnings(
@@ -103,6 +125,7 @@ def serving_document(answer: ServingAnswer) -> dict[str, Any]:
         "serving": _pool_document(deployed),
         **(_prefill_document(deployed.prefill, answer.errors["prefill"]) if deployed.prefill else {}),
         **({"kv_transfer": asdict(deployed.link)} if deployed.link else {}),
+        **({"outages": [asdict(outage) for outage in answer.outages]} if "failures" in answer.metrics else {}),
         "slo": asdict(answer.slo),
         "metrics": answer.metrics,
         "interpolation_error": asdict(answer.errors["decode" if deployed.prefill else "replicas"]),

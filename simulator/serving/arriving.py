@@ -20,10 +20,15 @@ class Arriving:
         """When the next request comes; `until_s` where none does [s]."""
         return self._until_s if self._next is None else min(self._next.arrival_s, self._until_s)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether no request comes any more."""
+        return self._next is None or self._next.arrival_s >= self._until_s
+
     def pop(self) -> Request | None:
         """Take the next request, None where none comes any more."""
         request = self._next
-        if request is None or request.arrival_s >= self._until_s:
+        if self.is_over:
             return None
         self._next = next(self._requests, None)
         return request

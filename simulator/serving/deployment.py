@@ -4,11 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from hw_profiles.faults import Fault, InputFaults, unknown_word
+from simulator.failures import check_failures
 from simulator.scenario import prefill_scenario
 from simulator.scenario_schema import Scenario
+from simulator.serving.breaking import breaks_of
 from simulator.serving.interpolated_steps import InterpolatedStepTimes
 from simulator.serving.knobs import BackendKnobs, Deployed, load_knobs
 from simulator.serving.pool import Pool
+from simulator.serving.pools import Breaks
 from simulator.serving.router import ROUTERS, RouterName
 from simulator.serving.simulated_steps import SimulatedStepTimes
 from simulator.serving.transfers import KvLink
@@ -19,7 +22,8 @@ from workloads.memory import cached_bytes_of_a_token, memory_use, weight_items
 class Deployment:
     """Replicas of a scenario, each of `n_groups` attention groups with `kv_blocks` KV blocks each; `n_gpus` of all
     replicas, at `usd_per_hour` together; `kv_bytes_per_token` of one sequence on one GPU that holds a part of it.
-    `prefill`: the pool that computes the prompts, and `link` from there; None: every replica computes its own."""
+    `prefill`: the pool that computes the prompts, and `link` from there; None: every replica computes its own.
+    `breaks`: what makes the failures of its replicas, where there are any."""
 
     knobs: BackendKnobs
     n_replicas: int
@@ -32,6 +36,7 @@ class Deployment:
     step_times: InterpolatedStepTimes
     prefill: "Deployment | None" = None
     link: KvLink | None = None
+    breaks: Breaks | None = None
 
     @property
     def pool(self) -> Pool:
@@ -61,14 +66,21 @@ class Deployment:
 def deployment(scenario: Scenario) -> Deployment:
     """Return the deployment that a scenario's `serving` table, and its `prefill_pool`, ask for; InputFaults for keys
     and values that are none, and where weights and activations leave no room for a KV cache."""
-    prefill = prefill_scenario(scenario)
+    decode, prefill = _replicas(scenario), prefill_scenario(scenario)
+    parts = {"replicas": (scenario, decode.step_times, decode.n_groups)}
     if prefill is None:
-        return _replicas(scenario)
-    try:
-        pool = _replicas(prefill)
-    except InputFaults as error:
-        raise InputFaults([replace(f, field=f"prefill_pool.{f.field}") for f in error.faults]) from error
-    return replace(_replicas(scenario), prefill=pool, link=kv_link(prefill, scenario))
+        whole = decode
+    else:
+        try:
+            pool = _replicas(prefill)
+        except InputFaults as error:
+            raise InputFaults([replace(f, field=f"prefill_pool.{f.field}") for f in error.faults]) from error
+        whole = replace(decode, prefill=pool, link=kv_link(prefill, scenario))
+        parts["prefill"] = (prefill, pool.step_times, pool.n_groups)
+    names = {"replicas": decode.n_replicas, **({"prefill": whole.prefill.n_replicas} if whole.prefill else {})}
+    if faults := list(check_failures(scenario.failures, n_replicas=names)):
+        raise InputFaults(faults)
+    return replace(whole, breaks=breaks_of(scenario, parts))
 
 
 def _replicas(scenario: Scenario) -> Deployment:

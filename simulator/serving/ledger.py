@@ -42,6 +42,7 @@ class Ledger:
     emitted: "array[int]" = field(default_factory=_whole)
     reason: "array[int]" = field(default_factory=_whole)
     reasons: list[str] = field(default_factory=lambda: [""])
+    n_rejected: int = 0
 
     def extend(self, requests: Requests, n: int) -> range:
         """Take in the first `n` of more requests and return their numbers."""
@@ -92,6 +93,7 @@ class Ledger:
     def reject(self, request: int, reason: str) -> None:
         """Note that a request is turned away."""
         self.state[request] = REJECTED
+        self.n_rejected += 1
         if self.reasons[-1] != reason:
             self.reasons.append(reason)
         self.reason[request] = len(self.reasons) - 1

@@ -19,6 +19,10 @@ class Source(Protocol):
     def next_s(self) -> float:
         """When the next known one comes; a border where none does [s]."""
 
+    @property
+    def is_over(self) -> bool:
+        """Whether none is known."""
+
     def pop(self) -> Request | None:
         """Take it, None where none is known."""
 

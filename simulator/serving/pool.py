@@ -1,14 +1,18 @@
 """Replicas that are alike, behind a router."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 from simulator.serving.growth import growth_law
 from simulator.serving.knobs import BackendKnobs
 from simulator.serving.ledger import Ledger
+from simulator.serving.replica import Replica
 from simulator.serving.router import RouterName
 from simulator.serving.step_times import DecodeLines
 from workloads.batch import Mtp
+
+ReplicaT = TypeVar("ReplicaT", bound=Replica)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +28,15 @@ class Pool:
     router: RouterName
     swap_s_per_token: float = 0.0
 
-    def settings(self, ledger: Ledger, mtp: Mtp, seed: int) -> dict[str, Any]:
-        """Return what one of its replicas is made of."""
-        return {
-            "ledger": ledger, "knobs": self.knobs, "step_times": self.step_times, "n_groups": self.n_groups,
-            "kv_blocks": self.kv_blocks, "law": growth_law(mtp, seed=seed), "swap_s_per_token": self.swap_s_per_token,
-        }  # fmt: skip
+    def made(
+        self, kind: Callable[..., ReplicaT], ledger: Ledger, mtp: Mtp, *, seed: int, first: int = 0
+    ) -> list[ReplicaT]:
+        """Return its replicas, numbered from `first` on; `kind` makes one of what `Replica` takes."""
+        return [
+            kind(
+                ledger=ledger, knobs=self.knobs, step_times=self.step_times, n_groups=self.n_groups,
+                kv_blocks=self.kv_blocks, law=growth_law(mtp, seed=seed + i), swap_s_per_token=self.swap_s_per_token,
+                number=first + i,
+            )
+            for i in range(self.n_replicas)
+        ]  # fmt: skip

@@ -29,6 +29,11 @@ class Progress:
         return sum(replica.n_done for replica in self._replicas)
 
     @property
+    def n_open(self) -> int:
+        """Requests that have come and are neither answered nor rejected."""
+        return self.n_arrived - self.n_done - self._ledger.n_rejected
+
+    @property
     def time_s(self) -> float:
         """Clock of the replica that is furthest [s]."""
         return max(replica.now_s for replica in self._replicas)

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 
 from simulator.serving.arriving import checked_arrivals
-from simulator.serving.growth import growth_law
 from simulator.serving.hand_over import hand_over
 from simulator.serving.knobs import BackendKnobs
 from simulator.serving.ledger import Ledger
+from simulator.serving.pool import Pool
+from simulator.serving.pools import replay_pools
 from simulator.serving.progress import Progress, Watch
 from simulator.serving.replica import Replica
 from simulator.serving.results import ServingRun, collect
 from simulator.serving.router import Route, RouterName, looks_at_replicas, make_route
-from simulator.serving.sessions import Asking, SessionServing
 from simulator.serving.step_times import StepTimes
 from simulator.serving.stepwise import decode_lines
 from workloads.batch import Mtp
@@ -46,24 +46,20 @@ def replay(
     `watch` is asked after every arrival, and every end beyond the last one, whether to go on: with False the run ends
     as it stands. InputFaults where arrivals go backwards or hashed blocks do not consist of whole KV blocks.
     """
-    ledger, lines = Ledger(), decode_lines(step_times)
-    replicas = [
-        Replica(
-            ledger=ledger, knobs=knobs, step_times=lines, n_groups=n_groups, kv_blocks=kv_blocks,
-            law=growth_law(mtp or Mtp(), seed=seed + replica),
-            swap_s_per_token=kv_bytes_per_token / knobs.swap_bytes_per_s,
-        )
-        for replica in range(n_replicas)
-    ]  # fmt: skip
-    route = make_route(router, replicas, ledger.prompt_tokens)
+    pool = Pool(
+        knobs=knobs, step_times=decode_lines(step_times), kv_blocks=kv_blocks, n_replicas=n_replicas,
+        n_groups=n_groups, router=router, swap_s_per_token=kv_bytes_per_token / knobs.swap_bytes_per_s,
+    )  # fmt: skip
+    if not isinstance(requests, Iterator):
+        return replay_pools(requests, decode=pool, mtp=mtp, seed=seed, until_s=until_s, watch=watch).run
+    ledger = Ledger()
+    replicas = pool.made(Replica, ledger, mtp or Mtp(), seed=seed)
     progress = Progress(ledger, replicas, watch)
-    if isinstance(requests, Iterator):
-        stream = _Stream(knobs=knobs, ledger=ledger, replicas=replicas, route=route, progress=progress)
-        goes_on = stream.serve(requests, sees_all=looks_at_replicas(router), until_s=until_s)
-    else:
-        sessions = SessionServing(knobs=knobs, ledger=ledger, replicas=replicas, route=route, progress=progress)
-        goes_on = sessions.serve(Asking(requests, until_s))
-    if goes_on:
+    stream = _Stream(
+        knobs=knobs, ledger=ledger, replicas=replicas, route=make_route(router, replicas, ledger.prompt_tokens),
+        progress=progress,
+    )  # fmt: skip
+    if stream.serve(requests, sees_all=looks_at_replicas(router), until_s=until_s):
         _finish(replicas, until_s, progress)
     for replica in replicas:
         replica.close()

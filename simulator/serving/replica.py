@@ -21,7 +21,7 @@ from simulator.serving.knobs import BackendKnobs
 from simulator.serving.ledger import Ledger
 from simulator.serving.left import Left
 from simulator.serving.record import Record
-from simulator.serving.router import make_route
+from simulator.serving.router import Route, make_route
 from simulator.serving.run_length import steps_before
 from simulator.serving.stalled import StalledGroups
 from simulator.serving.step_times import Chunk, DecodeLines, StepBatch
@@ -34,9 +34,10 @@ class Replica(Groups):
 
     def __init__(
         self, *, ledger: Ledger, knobs: BackendKnobs, step_times: DecodeLines, n_groups: int, kv_blocks: int,
-        law: Plain | Speculation, swap_s_per_token: float = 0.0,
+        law: Plain | Speculation, swap_s_per_token: float = 0.0, number: int = 0,
     ) -> None:  # fmt: skip
-        """`kv_blocks`: of each of the `n_groups` attention groups. `law`: how requests grow."""
+        """`kv_blocks`: of each of the `n_groups` attention groups. `law`: how requests grow. `number`: its own."""
+        self.number = number
         self.now_s = 0.0
         self.n_done = 0
         self.stops_at_ends = False
@@ -50,12 +51,13 @@ class Replica(Groups):
         self._queries = law.queries
         self._swap_s_per_token = swap_s_per_token
         self._host = HostTime(knobs)
-        self._group_of = make_route(knobs.group_router, self.groups, ledger.prompt_tokens)
+        self.use_groups(range(n_groups))
         self._loads = group_loads(n_groups)
         self._decode_steps = self._n_open = 0
         self._step_alone = False  # whether the next step is unlike those after it
         self._stuck = False  # whether nothing can run before something is submitted or happens
         self.halted = False  # whether nothing runs whatever comes
+        self.in_service = True  # whether a router sends requests here
         self._awake: set[int] = set()
         self._stalled = StalledGroups(self.groups)
         self._due = DueGroups(n_groups)
@@ -82,6 +84,12 @@ class Replica(Groups):
         if again and self._ledger.emitted[request]:
             group.admission.preempted_s[request] = again.last_token_s
         group.admission.waiting.push(request)
+
+    def use_groups(self, indices: Sequence[int]) -> None:
+        """Let groups of these indices take the requests from now on."""
+        groups = self.groups if len(indices) == len(self.groups) else [self.groups[i] for i in indices]
+        route = make_route(self._knobs.group_router, groups, self._ledger.prompt_tokens)
+        self._group_of: Route = lambda request: indices[route(request)]
 
     def leave_out(self, indices: Iterable[int]) -> list[Left]:
         """Take every request out of the groups of these indices, which lose their caches, and return them."""

@@ -1,16 +1,7 @@
-"""Sessions that wait for answers: their next request follows the end of the last one, so replicas move together."""
+"""Sessions that wait for answers: their next request follows the end of the last one."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from heapq import heappop, heappush
 
-from simulator.serving.hand_over import hand_over
-from simulator.serving.knobs import BackendKnobs
-from simulator.serving.ledger import REJECTED, Ledger
-from simulator.serving.moving import move_the_last
-from simulator.serving.progress import Progress
-from simulator.serving.replica import Replica
-from simulator.serving.router import Route
 from workloads.traffic.requests import Request
 from workloads.traffic.sessions import SessionTraffic
 
@@ -39,6 +30,11 @@ class Asking:
         """When the next known request comes; `until_s` where none does [s]."""
         return self._coming[0][0] if self._coming else self._until_s
 
+    @property
+    def is_over(self) -> bool:
+        """Whether no request is known to come: those under way may bring more."""
+        return not self._coming
+
     def pop(self) -> Request | None:
         """Take the next request, None where none is known."""
         if not self._coming:
@@ -51,42 +47,3 @@ class Asking:
     def answered(self, session: int, now_s: float) -> None:
         """A session's request has ended at `now_s` [s]."""
         self._push(self._traffic.next_request(session, now_s), first=False)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SessionServing:
-    """What serves sessions: replicas behind a router, the ledger of what they do, and who watches."""
-
-    knobs: BackendKnobs
-    ledger: Ledger
-    replicas: Sequence[Replica]
-    route: Route
-    progress: Progress
-
-    def serve(self, asking: Asking) -> bool:
-        """Serve what sessions ask until they ask no more, or time is up; False where the watch put an end to it.
-
-        Replicas move together, up to the next known request.
-        """
-        for replica in self.replicas:
-            replica.stops_at_ends = True
-        while self.progress.goes_on():
-            if moved := move_the_last(self.replicas, asking.next_s):
-                for request in moved.take_ended():
-                    asking.answered(self.ledger.session[request], self.ledger.end_s[request])
-                continue
-            asked = asking.pop()
-            if asked is None:
-                return True
-            self._submit(asked, asking)
-        return False
-
-    def _submit(self, asked: Request, asking: Asking) -> None:
-        if asked.block_tokens:
-            for replica in self.replicas:
-                replica.cache_prefixes(asked.block_tokens)
-        request = self.ledger.add(asked)
-        self.progress.n_arrived = request + 1
-        hand_over(request, self.ledger, self.replicas, self.route(request), self.knobs)
-        if self.ledger.state[request] == REJECTED:
-            asking.answered(asked.session, asked.arrival_s)

@@ -6,29 +6,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from unit.serving.toy_steps import TICK_S, ToyGroups, ToyLines, requests
+from unit.serving.toy_pools import AT_ONCE, LINKS, POOLS, loads, pool, serve
+from unit.serving.toy_steps import TICK_S, ToyLines, requests
 
 from simulator.serving.knobs import BackendKnobs
 from simulator.serving.littles_law import littles_law_gap
-from simulator.serving.pool import Pool
 from simulator.serving.replay import replay
-from simulator.serving.split import replay_split
-from simulator.serving.stepwise import decode_lines
 from simulator.serving.transfers import KvLink
 from workloads.batch import Mtp
 
-AT_ONCE = KvLink(bytes_per_s=float("inf"), latency_s=0.0, bytes_per_token=1.0, n_layers=4)
-
-
-def pool(n_replicas=1, *, knobs=None, kv_blocks=10_000, n_groups=1, steps=None):
-    return Pool(
-        knobs=knobs or BackendKnobs(), step_times=decode_lines(steps or ToyLines()), kv_blocks=kv_blocks,
-        n_replicas=n_replicas, n_groups=n_groups, router="round_robin",
-    )  # fmt: skip
-
 
 def split(rows, *, prefill=None, decode=None, link=AT_ONCE, **more):
-    return replay_split(iter([requests(rows)]), prefill=prefill or pool(), decode=decode or pool(), link=link, **more)
+    done = serve(rows, prefill=prefill or pool(), decode=decode or pool(), link=link, **more)
+    return done.run, done.transfers
 
 
 def test_one_request_by_hand():
@@ -84,30 +74,6 @@ def test_a_full_decode_pool_holds_caches_back_and_they_block_the_prompts():
     table = done.requests
     assert (table["first_token_s"].to_numpy()[1:] >= table["end_s"].to_numpy()[:-1]).all()
     assert table["admitted_s"].iloc[3] >= table["end_s"].iloc[0]
-
-
-@st.composite
-def loads(draw):
-    rng, n = np.random.default_rng(draw(st.integers(0, 2**32 - 1))), draw(st.integers(1, 40))
-    arrival = np.cumsum(rng.integers(0, draw(st.sampled_from([1, 40, 400])), n)) * TICK_S
-    prompt, output = rng.integers(1, 120, n), rng.integers(1, 60, n)
-    return list(zip(arrival.tolist(), prompt.tolist(), output.tolist(), strict=True))
-
-
-KNOBS = st.builds(
-    BackendKnobs, max_num_seqs=st.integers(1, 12), max_batched_tokens=st.sampled_from([16, 200]),
-    chunked_prefill=st.booleans(), mixed_steps=st.booleans(), block_tokens=st.sampled_from([1, 16]),
-    async_scheduling=st.booleans(), preemption=st.sampled_from(["recompute", "swap"]),
-)  # fmt: skip
-POOLS = st.builds(
-    pool, st.integers(1, 3), knobs=KNOBS, kv_blocks=st.sampled_from([192, 400, 4000]), n_groups=st.integers(1, 3),
-    steps=st.just(ToyGroups()),
-)  # fmt: skip
-LINKS = st.builds(
-    KvLink, bytes_per_s=st.sampled_from([0.1 / TICK_S, 4 / TICK_S, float("inf")]),
-    latency_s=st.sampled_from([0.0, 3 * TICK_S]), bytes_per_token=st.just(1.0), n_layers=st.integers(1, 5),
-    layerwise=st.booleans(),
-)  # fmt: skip
 
 
 @settings(max_examples=150, deadline=None)
