@@ -39,7 +39,8 @@ class Failures:
 
     A dead NIC halves the NIC rate of the device that shares its neighbour's, for which all wait, until `repair_s` have
     passed; with `nic_failover` false the replica goes down. A straggler makes every step of its replica
-    `straggler_slowdown` times as long for `straggler_s`.
+    `straggler_slowdown` times as long for `straggler_s`. `availability_target`: share of the time in which as many
+    replicas as the scenario has are to be up, for the spares that this takes.
     """
 
     events: Sequence[FailureEvent] = ()
@@ -55,6 +56,7 @@ class Failures:
     nic_failover: bool = True
     straggler_slowdown: float = 1.5
     straggler_s: float = 600.0
+    availability_target: float = 0.999
 
     @property
     def happen(self) -> bool:
@@ -69,6 +71,9 @@ def check_failures(failures: Failures, *, n_replicas: Mapping[str, int]) -> Iter
         if not least <= value < math.inf:
             yield Fault(field=f"failures.{name}", got=f"{value:g}", allowed=f"{least:g} or more",
                         remedy="write a number in this range")  # fmt: skip
+    if not 0.0 < failures.availability_target < 1.0:
+        yield Fault(field="failures.availability_target", got=f"{failures.availability_target:g}",
+                    allowed="above 0 and below 1", remedy="write a share of the time, such as 0.999")  # fmt: skip
     for kind, hours in failures.mtbf_hours.items():
         if not 0.0 <= hours < math.inf or 0.0 < hours < 1e-3:
             yield Fault(field=f"failures.mtbf_hours.{kind}", got=f"{hours:g}", allowed="0 (never), or 0.001 and more",

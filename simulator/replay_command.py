@@ -27,13 +27,18 @@ from simulator.console import (
     print_json,
     writing,
 )
+from simulator.failures import Failures
 from simulator.replay_watch import ReplayWatch, Stopped
 from simulator.report.formats import money_text, number_text, share_text, time_text
 from simulator.report.serving_words import pool_sentences, pool_words
 from simulator.scenario import load_scenario
+from simulator.scenario_schema import Scenario
 from simulator.serving.answer import ServingAnswer, serve, serving_document
+from simulator.serving.failure_metrics import beside_no_failures
 from simulator.serving.metrics import Slo
 from simulator.serving.tables_out import EndedTable, check_table_format, write_tables
+from workloads.traffic.requests import Requests
+from workloads.traffic.sessions import SessionTraffic
 from workloads.traffic.sources import MADE_REQUESTS, traffic_of
 
 _ENDLESS = sys.maxsize
@@ -86,10 +91,16 @@ def replay(
         check_folder("--out", out_dir)
         loaded = load_scenario(scenario, settings or [])
         n_requests = _how_many(requests, count, until)
-        with _named_as_options():
-            stream = traffic_of(
-                requests, rate_scale=rate_scale, n_requests=n_requests, seed=loaded.seed, prompt=prompt, output=output
-            )
+        _check_failures_before(loaded, until)
+
+        def stream() -> Iterator[Requests] | SessionTraffic:
+            with _named_as_options():
+                return traffic_of(
+                    requests, rate_scale=rate_scale, n_requests=n_requests, seed=loaded.seed, prompt=prompt,
+                    output=output,
+                )  # fmt: skip
+
+        coming = stream()
         ended = _ended_table(out_dir)
         with first_interrupt() as interrupted:
             watch = ReplayWatch(
@@ -97,7 +108,10 @@ def replay(
                 tells=err.is_terminal if progress is None else progress, stops_overloaded=stop_overloaded,
                 interrupted=interrupted,
             )  # fmt: skip
-            answer = serve(loaded, stream, slo=promised, until_s=until, watch=watch)
+            answer = serve(loaded, coming, slo=promised, until_s=until, watch=watch)
+            if "failures" in answer.metrics and not watch.stopped:
+                whole = serve(replace(loaded, failures=Failures()), stream(), slo=promised, until_s=until)
+                answer = replace(answer, metrics=beside_no_failures(answer.metrics, whole.metrics))
         answer = _with_reason(answer, watch.stopped)
         _write(context.obj, answer, out_dir=out_dir, table_format=table_format, report=report, trace=trace)
         if ended:
@@ -138,6 +152,15 @@ def _check_until(until_s: float) -> None:
     if not until_s > 0.0:
         raise InputFaults([Fault(field="--until", got=f"{until_s:g}", allowed="a number above 0 [s]",
                                  remedy="leave it out to replay all requests")])  # fmt: skip
+
+
+def _check_failures_before(scenario: Scenario, until_s: float) -> None:
+    late = [(i, event.at_s) for i, event in enumerate(scenario.failures.events) if event.at_s >= until_s]
+    if late:
+        raise InputFaults(
+            Fault(field=f"failures.events[{i}].at_s", got=f"{at_s:g}", allowed=f"below --until {until_s:g}",
+                  remedy="set it earlier, or stop the clock later") for i, at_s in late
+        )  # fmt: skip
 
 
 @contextmanager

@@ -47,7 +47,8 @@ HOUSE = Rules(
         "simulator.layout_checks | simulator.model_checks | simulator.routing_checks | simulator.placement_checks"
         " | simulator.backend_checks",
         "simulator.scenario_schema",
-        "simulator.overrides | simulator.failures",
+        "simulator.overrides | simulator.availability",
+        "simulator.failures",
         "simulator.answer",
         "simulator.amounts | simulator.metrics | simulator.bounds | simulator.critical_path | simulator.intervals"
         " | simulator.balance | simulator.rebalancing",

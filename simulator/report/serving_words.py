@@ -33,4 +33,4 @@ def pool_sentences(metrics: Mapping[str, Any]) -> Iterator[str]:
             f"of that {time_text(moved['room_s'])} until there was room, {time_text(moved['queued_s'])} behind others"
         )
     if failures := metrics.get("failures"):
-        yield failure_words(failures)
+        yield from failure_words(failures)

@@ -1,14 +1,14 @@
 """The answer to `longsim replay`: what ran, its metrics, how good its step times are, and its JSON document."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from simulator.evaluate import warnings_of
-from simulator.scenario import resolved
+from simulator.scenario import prefill_scenario, resolved
 from simulator.scenario_schema import Scenario
 from simulator.serving.deployment import Deployment, deployment
-from simulator.serving.failure_metrics import failure_metrics
+from simulator.serving.failure_metrics import failure_metrics, spares
 from simulator.serving.interpolated_steps import InterpolationError
 from simulator.serving.metrics import Slo, serving_metrics
 from simulator.serving.outages import Outage
@@ -59,10 +59,7 @@ def serve(
     if done.transfers:
         metrics = {**metrics, **pool_metrics(run, deployed.pools, done.transfers)}
     if done.outages:
-        n_lost = int((run.requests["reason"] == LOST).sum())
-        metrics = {**metrics, "failures": failure_metrics(
-            done.outages.log, n_replicas=run.n_replicas, end_s=run.end_s, n_lost=n_lost
-        )}  # fmt: skip
+        metrics = {**metrics, "failures": _failures(scenario, deployed, run, done.outages.log)}
     errors = {name: pool.step_times.error() for name, pool in deployed.pools.items()}
     return ServingAnswer(
         scenario=scenario, deployment=deployed, run=run, metrics=metrics, errors=errors, slo=slo,
@@ -87,6 +84,17 @@ def _replayed(
         seed=scenario.seed, kv_bytes_per_token=deployed.kv_bytes_per_token, until_s=until_s, watch=watch,
     )  # fmt: skip
     return PoolsRun(run=run, transfers=None, outages=None)
+
+
+def _failures(scenario: Scenario, deployed: Deployment, run: ServingRun, log: Sequence[Outage]) -> Mapping[str, Any]:
+    n_lost, prefill = int((run.requests["reason"] == LOST).sum()), prefill_scenario(scenario)
+    pools = {name: pool.n_replicas for name, pool in deployed.pools.items()}
+    made_of = {name: prefill if name == "prefill" and prefill else scenario for name in pools}
+    needed = {name: spares(replace(of, failures=scenario.failures), pools[name]) for name, of in made_of.items()}
+    return {
+        **failure_metrics(log, n_replicas=run.n_replicas, end_s=run.end_s, n_lost=n_lost),
+        "spares": {name: of for name, of in needed.items() if of},
+    }
 
 
 def _never_happened(scenario: Scenario, end_s: float) -> Iterator[str]:

@@ -1,10 +1,13 @@
 """What failures came to in a run."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from simulator.availability import replica_availability, spares_needed
+from simulator.scenario_schema import Scenario
 from simulator.serving.outages import Outage
+from workloads.memory import weight_items
 
 
 def failure_metrics(log: Sequence[Outage], *, n_replicas: int, end_s: float, n_lost: int) -> Mapping[str, Any]:
@@ -28,11 +31,41 @@ def failure_metrics(log: Sequence[Outage], *, n_replicas: int, end_s: float, n_l
     }
 
 
-def failure_words(failures: Mapping[str, Any]) -> str:
-    """Return the failures of a run in a sentence."""
+def spares(scenario: Scenario, n_replicas: int) -> Mapping[str, Any]:
+    """Return of the replicas of one pool, from the failures that are drawn: `up`, the share of the time that one is,
+    and `needed`, the spare ones for the target; nothing where none are drawn."""
+    failures = scenario.failures
+    if not any(failures.mtbf_hours.values()):
+        return {}
+    load_s = sum(weight_items(scenario.step).values()) / failures.load_bytes_per_s
+    up = replica_availability(
+        failures, n_gpus=scenario.n_gpus, gpus_per_node=scenario.profile.node.n_devices, load_s=load_s
+    )
+    needed = spares_needed(n_replicas, up=up, target=failures.availability_target)
+    return {"up": up, "needed": needed, "target": failures.availability_target}
+
+
+def beside_no_failures(metrics: Mapping[str, Any], whole: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the metrics of a run with what its failures cost beside the `whole` one, of the same requests without
+    them: `goodput_lost`, the share of the requests within the SLO that are so no more."""
+    good, better = (one["slo_share"] * (one["n_requests"] - one["n_running"]) for one in (metrics, whole))
+    lost = 1.0 - good / better if better > 0.0 else 0.0
+    return {**metrics, "failures": {**metrics["failures"], "goodput_lost": lost, "without": {
+        name: whole[name] for name in ("slo_share", "goodput_per_s", "ttft_s", "tpot_s", "e2e_s")
+    }}}  # fmt: skip
+
+
+def failure_words(failures: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the failures of a run in sentences."""
     kinds = ", ".join(f"{n} {kind}" for kind, n in failures["by_kind"].items())
-    return (
+    cost = f"; {failures['goodput_lost']:.1%} of the goodput lost" if "goodput_lost" in failures else ""
+    yield (
         f"failures: {failures['n']} ({kinds or 'none'}); replicas served {failures['availability']:.2%} of the time, "
         f"{failures['capacity']:.2%} of their capacity; {failures['n_moved']:,} requests moved, {failures['n_lost']:,} "
-        f"lost; down for {failures['longest_s']:,.0f} s at the longest"
+        f"lost; down for {failures['longest_s']:,.0f} s at the longest{cost}"
     )
+    for pool, part in failures["spares"].items():
+        yield (
+            f"by their MTBF each of {pool} is up {part['up']:.3%} of the time; as many as there are now are up "
+            f"{part['target']:.2%} of the time with spare ones: {part['needed']}"
+        )
