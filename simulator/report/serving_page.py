@@ -6,11 +6,15 @@ from simulator.report.document import write_document
 from simulator.report.formats import time_text
 from simulator.report.markup import paragraph, plot, section, table
 from simulator.report.serving_figures import first_token_map, latency_figure, state_figure
-from simulator.report.serving_tables import knob_table, latency_table, metric_table
+from simulator.report.serving_tables import knob_table, latency_table, metric_table, outage_table
 from simulator.report.serving_words import pool_sentences, pool_words
 from simulator.serving.answer import ServingAnswer
 
 _KNOBS = {"knob": "knob", "value": "value", "source": "source"}
+_OUTAGES = {
+    "pool": "pool", "replica": "replica", "kind": "what", "at": "broke", "serves": "served again", "whole": "was whole",
+    "capacity": "with", "moved": "requests moved",
+}  # fmt: skip
 _CDF = "Share of the requests (of ITL: of the gaps between tokens) within a time. Dotted: the SLO."
 _STATE = "Requests that wait and that run, KV blocks in use, time in which a step ran; means of short stretches."
 _MAP = "Requests by arrival and time to first token; a band that climbs is a queue that grows. Dotted: the median."
@@ -34,6 +38,10 @@ def write_serving_page(answer: ServingAnswer, path: str | Path, *, title: str) -
         section("Over time", plot(state_figure(run.samples), caption=_STATE, tools=True)),
         section("Metrics", table(metric_table(metrics), {"metric": "metric", "text": "value"}, numeric=["text"])),
     ]
+    if answer.outages:
+        parts.append(
+            section("Failures", table(outage_table(answer.outages), _OUTAGES, numeric=["at", "serves", "whole"]))
+        )
     parts += [
         section("Backend" if name == "replicas" else f"Backend of {name}", table(knob_table(pool), _KNOBS, numeric=[]))
         for name, pool in answer.deployment.pools.items()

@@ -1,6 +1,6 @@
 """A serving run in tables: latencies, metrics, and every knob with its value and source."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -9,6 +9,7 @@ import pandas as pd
 from simulator.report.formats import money_text, number_text, share_text, time_text
 from simulator.serving.deployment import Deployment
 from simulator.serving.knobs import BackendKnobs
+from simulator.serving.outages import Outage
 
 _LATENCIES = {"ttft_s": "TTFT", "tpot_s": "TPOT", "itl_s": "ITL", "e2e_s": "end to end"}
 _NO_KNOBS = {"name", "version", "sources"}
@@ -67,3 +68,18 @@ def knob_table(deployed: Deployment) -> pd.DataFrame:
     return pd.DataFrame(
         [{"knob": name, "value": str(value), "source": sources.get(name, "default")} for name, value in values.items()]
     )
+
+
+def outage_table(outages: Sequence[Outage]) -> pd.DataFrame:
+    """Return one row per failure, in order of time: `pool`, `replica`, `kind`, `at`, `serves`, `whole` (times since the
+    run began), `capacity` from then on, `moved` requests."""
+    return pd.DataFrame(
+        [
+            {
+                "pool": outage.pool, "replica": str(outage.replica), "kind": outage.kind, "at": time_text(outage.at_s),
+                "serves": time_text(outage.serves_s), "whole": time_text(outage.back_s),
+                "capacity": share_text(outage.capacity), "moved": f"{outage.n_moved:,}",
+            }
+            for outage in sorted(outages, key=lambda outage: outage.at_s)
+        ]
+    )  # fmt: skip
