@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from hw_profiles.fitted import Fitted
 from hw_profiles.provenance import value_at
 from hw_profiles.schema import HardwareProfile
 from simulator.amounts import amounts_by_kind
@@ -47,8 +48,8 @@ def run_scenario(scenario: Scenario) -> Run:
     return run_step(scenario, scenario.step)
 
 
-def run_step(scenario: Scenario, step: StepSpec) -> Run:
-    """Return another step of work, simulated as the scenario runs its own."""
+def run_step(scenario: Scenario, step: StepSpec, fitted: Fitted | None = None) -> Run:
+    """Return another step of work, simulated as the scenario runs its own, or with these curves in place of its own."""
     options = scenario.run
     return simulate(
         lower(step, scenario.schedule),
@@ -56,7 +57,7 @@ def run_step(scenario: Scenario, step: StepSpec) -> Run:
         launch=options.launch,
         contention=options.contention,
         compute_sms=scenario.compute_sms,
-        fitted=scenario.fitted,
+        fitted=scenario.fitted if fitted is None else fitted,
         interference=options.interference,
         backend=options.backend,
     )

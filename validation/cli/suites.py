@@ -21,6 +21,8 @@ from validation.cli.shown import (
     show_rows,
     show_serving,
 )
+from validation.clusters.longcat import longcat_part
+from validation.clusters.parts import part_document
 from validation.known_tables import default_data, tables_path
 from validation.suites.balance import balance_document
 from validation.suites.clusters import PARTS, clusters_document, joined
@@ -54,6 +56,7 @@ class Options:
     report: Path | None = None
     run: Path | None = None
     part: str = ""
+    rows: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +82,8 @@ def _kernels(options: Options, _resolve: Resolve) -> Document:
 
 def _serving(options: Options, _resolve: Resolve) -> Document:
     check_writable({"--report": options.report})
+    if options.rows is not None:
+        return {"suite": "serving", **joined([part_document("longcat", longcat_part(options.rows))])}
     names, data = _asked_parts(options), options.data or default_data()
     documents = [clusters_document([name for name in names if name != RECORDED_RUNS], data)]
     if RECORDED_RUNS in names:
@@ -166,7 +171,7 @@ SUITES: Mapping[str, Suite] = {
     "collectives": Suite(judge=_collectives, show=show_collectives, options=("data",), verdicts="groups"),
     "published": Suite(judge=_published, show=show_rows, options=("points",)),
     "serving": Suite(
-        judge=_serving, show=show_serving, options=("data", "run", "profile", "machine", "report", "part")
+        judge=_serving, show=show_serving, options=("data", "run", "profile", "machine", "report", "part", "rows")
     ),
     "scmoe": Suite(judge=lambda *_: scmoe_document(), show=show_rows),
 }

@@ -57,6 +57,9 @@ OutOption = Annotated[
 PartOption = Annotated[
     str, typer.Option("--part", metavar="NAME", help="One part: recorded, or a published cluster's name (serving).")
 ]
+RowsOption = Annotated[
+    Path | None, typer.Option("--rows", metavar="FILE", help="Rows of a deployment to judge as longcat's (serving).")
+]
 
 
 def validate(
@@ -65,6 +68,7 @@ def validate(
     data: DataOption = None,
     run: RunOption = None,
     part: PartOption = "",
+    rows: RowsOption = None,
     by: ByOption = "",
     points: PointsOption = None,
     profile: ProfileOption = "",
@@ -85,7 +89,7 @@ def validate(
         chosen = SUITES[suite]
         options = Options(
             data=data, by=by, points=points, profile=profile, measured=measured, trace=trace, ranks=ranks, link=link,
-            device=device, machine=machine, out=out, report=report, run=run, part=part,
+            device=device, machine=machine, out=out, report=report, run=run, part=part, rows=rows,
         )  # fmt: skip
         _refuse_foreign(suite, chosen, options)
         try:

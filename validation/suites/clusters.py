@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from validation.clusters.deepseek import deepseek_part
+from validation.clusters.longcat import longcat_part
 from validation.clusters.longcat2 import longcat2_part
 from validation.clusters.parts import Part, part_document
 from validation.clusters.sglang import sglang_part
@@ -12,6 +13,7 @@ from validation.clusters.silicon import silicon_part
 
 PARTS: Mapping[str, Callable[[Path], Part]] = {  # name → the part, given the directory of published tables
     "deepseek": deepseek_part,
+    "longcat": lambda _: longcat_part(),  # every fact is typed
     "longcat2": longcat2_part,
     "sglang": sglang_part,
     "silicon": silicon_part,
