@@ -1,9 +1,10 @@
 """The command that replays requests on a deployment."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -89,18 +90,13 @@ def replay(
         check_table_format(table_format)
         check_writable({"--report": report, "--trace": trace})
         check_folder("--out", out_dir)
-        loaded = load_scenario(scenario, settings or [])
+        loaded = _checked(load_scenario(scenario, settings or []), until)
         n_requests = _how_many(requests, count, until)
-        _check_failures_before(loaded, until)
 
-        def stream() -> Iterator[Requests] | SessionTraffic:
-            with _named_as_options():
-                return traffic_of(
-                    requests, rate_scale=rate_scale, n_requests=n_requests, seed=loaded.seed, prompt=prompt,
-                    output=output,
-                )  # fmt: skip
-
-        coming = stream()
+        stream = partial(
+            traffic_of, requests, rate_scale=rate_scale, n_requests=n_requests, seed=loaded.seed, prompt=prompt,
+            output=output,
+        )  # fmt: skip
         ended = _ended_table(out_dir)
         with first_interrupt() as interrupted:
             watch = ReplayWatch(
@@ -108,11 +104,7 @@ def replay(
                 tells=err.is_terminal if progress is None else progress, stops_overloaded=stop_overloaded,
                 interrupted=interrupted,
             )  # fmt: skip
-            answer = serve(loaded, coming, slo=promised, until_s=until, watch=watch)
-            if "failures" in answer.metrics and not watch.stopped:
-                whole = serve(replace(loaded, failures=Failures()), stream(), slo=promised, until_s=until)
-                answer = replace(answer, metrics=beside_no_failures(answer.metrics, whole.metrics))
-        answer = _with_reason(answer, watch.stopped)
+            answer = _answered(loaded, stream, slo=promised, until_s=until, watch=watch)
         _write(context.obj, answer, out_dir=out_dir, table_format=table_format, report=report, trace=trace)
         if ended:
             ended.remove()
@@ -122,6 +114,20 @@ def replay(
             _show(answer)
         if watch.stopped == "interrupted":
             raise typer.Exit(INTERRUPTED)
+
+
+def _answered(
+    scenario: Scenario, stream: Callable[[], Iterator[Requests] | SessionTraffic], *, slo: Slo, until_s: float,
+    watch: ReplayWatch,
+) -> ServingAnswer:  # fmt: skip
+    """The answer, where something broke beside that to the same requests without failures."""
+    with _named_as_options():
+        coming = stream()
+    answer = serve(scenario, coming, slo=slo, until_s=until_s, watch=watch)
+    if "failures" in answer.metrics and not watch.stopped:
+        whole = serve(replace(scenario, failures=Failures()), stream(), slo=slo, until_s=until_s)
+        answer = replace(answer, metrics=beside_no_failures(answer.metrics, whole.metrics))
+    return _with_reason(answer, watch.stopped)
 
 
 def _ended_table(folder: Path | None) -> EndedTable | None:
@@ -154,13 +160,15 @@ def _check_until(until_s: float) -> None:
                                  remedy="leave it out to replay all requests")])  # fmt: skip
 
 
-def _check_failures_before(scenario: Scenario, until_s: float) -> None:
+def _checked(scenario: Scenario, until_s: float) -> Scenario:
+    """The scenario, if its failures can happen before the clock stops."""
     late = [(i, event.at_s) for i, event in enumerate(scenario.failures.events) if event.at_s >= until_s]
     if late:
         raise InputFaults(
             Fault(field=f"failures.events[{i}].at_s", got=f"{at_s:g}", allowed=f"below --until {until_s:g}",
                   remedy="set it earlier, or stop the clock later") for i, at_s in late
         )  # fmt: skip
+    return scenario
 
 
 @contextmanager
