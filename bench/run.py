@@ -29,6 +29,8 @@ BARS = {
     "serving.longcat_100k_s": ("<=", 30.0),
     "serving.longcat_100k_peak_mb": ("<=", 600.0),
     "serving.longcat_growth": ("<=", 2.2),
+    "serving.split_10k_s": ("<=", 8.0),
+    "serving.split_10k_peak_mb": ("<=", 600.0),
     "traces.read_million_events_s": ("<=", 10.0),
     "traces.read_million_events_peak_mb": ("<=", 1000.0),
 }

@@ -1,4 +1,4 @@
-"""Serving: a dense model's 10,000 requests as a whole process, the loop alone, 100,000 of LongCat on 128 GPUs."""
+"""Serving requests: whole processes (a dense model, 100,000 of LongCat on 128 GPUs, pools apart) and the loop alone."""
 
 import json
 import sys
@@ -75,6 +75,10 @@ def measure() -> dict[str, float]:
         longcat = [*replaying, "longcat-flash-decode-h800x128", "--set", "serving.max_num_seqs=256", *CONVERSATIONS]
         many, half = ([*longcat, "--requests", "poisson:300", "--count", n] for n in ("100000", "50000"))
         many_s, half_s = wall_s(many), wall_s(half)
+        split = [
+            *replaying, "deepseek-v3-split-h200x80", "--requests", "poisson:20", "--count", "10000", "--prompt",
+            "fixed:4096", "--output", "fixed:512",
+        ]  # fmt: skip
         return {
             "serving.dense_10k_s": min(wall_s(dense) for _ in range(ROUNDS)),
             "serving.dense_10k_peak_mb": peak_mb(dense),
@@ -83,4 +87,6 @@ def measure() -> dict[str, float]:
             "serving.longcat_100k_s": many_s,
             "serving.longcat_100k_peak_mb": peak_mb(many),
             "serving.longcat_growth": many_s / half_s,
+            "serving.split_10k_s": min(wall_s(split) for _ in range(ROUNDS)),
+            "serving.split_10k_peak_mb": peak_mb(split),
         }
