@@ -5,7 +5,7 @@ not fit a layout is a candidate that cannot run, with its reason.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
@@ -21,6 +21,19 @@ Axes = Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Combination:
+    """One value of each key, `chosen`, and its short `name`."""
+
+    chosen: Mapping[str, str]
+    name: str
+
+    @property
+    def settings(self) -> Sequence[str]:
+        """What it chooses, as `KEY=VALUE` texts."""
+        return [f"{key}={value}" for key, value in self.chosen.items()]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Candidate:
     """One combination: `chosen` values by key, its short `name`, and the `scenario`, or the `reason` why it is none."""
 
@@ -30,11 +43,11 @@ class Candidate:
     reason: str = ""
 
 
-def axes_of(vary: Sequence[str], settings: Sequence[str] = ()) -> dict[str, list[str]]:
+def axes_of(vary: Sequence[str], settings: Sequence[str] = (), *, most: int = MOST_CANDIDATES) -> dict[str, list[str]]:
     """Return the values of each key of `KEY=A,B,C` texts, in order.
 
     InputFaults names every text that is none, keys and values that come twice, keys that `settings` set as well, and
-    more than MOST_CANDIDATES combinations.
+    more than `most` combinations.
     """
     axes: dict[str, list[str]] = {}
     faults: list[Fault] = []
@@ -51,12 +64,25 @@ def axes_of(vary: Sequence[str], settings: Sequence[str] = ()) -> dict[str, list
         elif repeated := [value for value in dict.fromkeys(found) if found.count(value) > 1]:
             faults.append(_fault(f"{key}={repeated[0]} twice", "each value once", "leave one of them out"))
         axes.setdefault(key, found)
-    n = prod(len(values) for values in axes.values())
-    if n > MOST_CANDIDATES:
-        faults.append(_fault(f"{n:,} combinations", f"at most {MOST_CANDIDATES:,}", "vary fewer keys or values"))
+    n = n_combinations(axes)
+    if n > most:
+        faults.append(_fault(f"{n:,} combinations", f"at most {most:,}", "vary fewer keys or values"))
     if faults:
         raise InputFaults(faults)
     return axes
+
+
+def n_combinations(axes: Axes) -> int:
+    """Return how many combinations the values of these axes have."""
+    return prod(len(values) for values in axes.values())
+
+
+def combinations(axes: Axes) -> Iterator[Combination]:
+    """Yield every combination of the axes' values, the last key changing fastest."""
+    words = _short_keys(list(axes))
+    for values in product(*axes.values()):
+        chosen = dict(zip(axes, values, strict=True))
+        yield Combination(chosen=chosen, name=" ".join(f"{words[key]}={value}" for key, value in chosen.items()))
 
 
 def _fault(got: str, allowed: str, remedy: str) -> Fault:
@@ -69,14 +95,12 @@ def candidates(scenario: str, axes: Axes, settings: Sequence[str] = ()) -> list[
     InputFaults where the scenario itself is wrong, a value has the wrong type, a word fits in no combination, or
     nothing is left to compare.
     """
-    words = _short_keys(list(axes))
     found: list[Candidate] = []
     refusals: list[InputFaults | None] = []
-    for values in product(*axes.values()):
-        chosen = dict(zip(axes, values, strict=True))
-        name = " ".join(f"{words[key]}={value}" for key, value in chosen.items())
+    for one in combinations(axes):
+        chosen, name = one.chosen, one.name
         try:
-            loaded = load_scenario(scenario, [*settings, *(f"{key}={value}" for key, value in chosen.items())])
+            loaded = load_scenario(scenario, [*settings, *one.settings])
         except ShapeFaults:
             raise
         except InputFaults as error:

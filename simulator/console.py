@@ -1,11 +1,10 @@
 """What every command shares: JSON on stdout, words on stderr, faults as exit codes, paths that can be written."""
 
 import json
-import math
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -19,6 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from hw_profiles.faults import Fault, InputFaults
+from simulator.plain import finite
 
 ANSWERED, MISSED_BAR, BAD_INPUT, CANNOT_FIT = 0, 1, 2, 3
 INTERRUPTED = 130  # 128 + SIGINT, as shells count it
@@ -66,17 +66,6 @@ def print_rows(rows: pd.DataFrame, headings: Mapping[str, str]) -> None:
         out.print(table)
     else:
         Console(file=out.file, highlight=False, width=_ANY_WIDTH).print(table, crop=False)
-
-
-def finite(value: object) -> object:
-    """Return `value` as plain JSON data: tuples to lists, arrays' numbers to floats, infinities and NaN to null."""
-    if isinstance(value, Mapping):
-        return {str(key): finite(item) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 @contextmanager

@@ -36,8 +36,8 @@ from simulator.scenario import load_scenario
 from simulator.scenario_schema import Scenario
 from simulator.serving.answer import ServingAnswer, serve, serving_document
 from simulator.serving.failure_metrics import beside_no_failures
-from simulator.serving.metrics import Slo
 from simulator.serving.tables_out import EndedTable, check_table_format, write_tables
+from simulator.slo_words import parse_slo
 from workloads.traffic.requests import Requests
 from workloads.traffic.sessions import SessionTraffic
 from workloads.traffic.sources import MADE_REQUESTS, traffic_of
@@ -198,23 +198,6 @@ def _write(
         with writing("--trace", trace):
             resolve("write_serving_trace")(answer.run, trace, name=title)
         err.print(f"trace: {trace}", markup=False)
-
-
-def parse_slo(text: str) -> Slo:
-    """Return the promise that `ttft=2s,tpot=50ms` spells; InputFaults for anything else."""
-    found: dict[str, float] = {}
-    for part in text.split(",") if text else []:
-        name, _, value = part.strip().partition("=")
-        scale = 1e-3 if value.endswith("ms") else 1.0
-        key = "?" if f"{name}_s" in found else f"{name}_s"
-        try:
-            found[key] = float(value.removesuffix("ms").removesuffix("s")) * scale
-        except ValueError:
-            found["?"] = 0.0
-    if not set(found) <= {"ttft_s", "tpot_s"} or any(not 0.0 < limit < float("inf") for limit in found.values()):
-        allowed, remedy = "ttft=TIME,tpot=TIME, such as ttft=2s,tpot=50ms", "write a number with s or ms for each"
-        raise InputFaults([Fault(field="--slo", got=repr(text), allowed=allowed, remedy=remedy)])
-    return Slo(**found)
 
 
 _LATENCIES = {"ttft_s": "TTFT", "tpot_s": "TPOT", "itl_s": "ITL", "e2e_s": "end to end"}

@@ -1,16 +1,13 @@
 """Many candidates evaluated side by side, in processes of their own where that is worth their start."""
 
-import os
-import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from concurrent.futures import Future, as_completed
 from dataclasses import replace
-from multiprocessing import get_context
 
 from simulator.answer import Answer
 from simulator.candidates import Candidate
 from simulator.evaluate import evaluate
+from simulator.processes import failure_words, interrupts_held_back, n_processors, processes
 from simulator.report.rank_choice import shown_ranks
 from simulator.scenario_schema import Scenario
 
@@ -27,7 +24,7 @@ def evaluate_all(
     processes (None: as many as there are processors and work for; below 2: in this one).
     """
     jobs = {at: c.scenario for at, c in enumerate(found) if c.scenario is not None}
-    n_workers = min(_n_processors(), len(jobs) // _WORTH_A_PROCESS) if n_workers is None else n_workers
+    n_workers = min(n_processors(), len(jobs) // _WORTH_A_PROCESS) if n_workers is None else n_workers
     answers = {at: refused(c.name, c.reason) for at, c in enumerate(found) if c.scenario is None}
     for _ in answers:
         done()
@@ -54,43 +51,19 @@ def slim(answer: Answer) -> Answer:
     return replace(answer, timeline=answer.timeline[answer.timeline["rank"].isin(ranks)].reset_index(drop=True))
 
 
-def _n_processors() -> int:
-    return len(os.sched_getaffinity(0))
-
-
 def _attempt(scenario: Scenario) -> Answer | str:
     """The slim answer, or why there is none: whatever goes wrong with one candidate must not end the others."""
     try:
         return slim(evaluate(scenario))
     except Exception as error:
-        return _reason(error)
-
-
-def _reason(error: BaseException) -> str:
-    return f"failed: {type(error).__name__}: {error}".replace("\n", "; ").rstrip(": ")
+        return failure_words(error)
 
 
 def _in_processes(jobs: dict[int, Scenario], n_workers: int) -> Iterator[tuple[int, Answer | str]]:
-    """Yield (position, answer or reason) as they come. Interrupted, it drops what has not begun and waits for the rest.
-
-    Processes are spawned, not forked: a process with threads (a progress bar has one) may not be copied.
-    """
-    pool = ProcessPoolExecutor(n_workers, mp_context=get_context("spawn"))
-    try:
-        with _interrupts_held_back():
+    """Yield (position, answer or reason) as they come; interrupted, it drops what has not begun."""
+    with processes(n_workers) as pool:
+        with interrupts_held_back():
             at_of: dict[Future[Answer | str], int] = {pool.submit(_attempt, job): at for at, job in jobs.items()}
         for future in as_completed(at_of):
             error = future.exception()
-            yield at_of[future], _reason(error) if error else future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Ctrl-C reaches every process of a terminal: those started in here never see it, this one sees it afterwards."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            yield at_of[future], failure_words(error) if error else future.result()

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from simulator.console import finite
 from simulator.evaluate import evaluate
+from simulator.plain import finite
 from simulator.scenario import list_scenarios, load_scenario
 
 FOLDER = Path(__file__).parent

@@ -7,6 +7,8 @@ memory.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from workloads.ops import FloatArray, IntArray
 
 NO_SESSION = -1
@@ -70,3 +72,15 @@ class Requests:
 def at_rate(chunks: Iterator[Requests], rate_scale: float) -> Iterator[Requests]:
     """Yield the same requests `rate_scale` times as fast: every time of arrival divided by it."""
     return (replace(chunk, arrival_s_N=chunk.arrival_s_N / rate_scale) for chunk in chunks)
+
+
+def with_prompts(chunks: Iterator[Requests], scale: float) -> Iterator[Requests]:
+    """Yield the same requests with prompts `scale` times as long (to the token, at least one). Longer ones go on in
+    tokens that no other shares; shorter ones keep the prefix that is left of them."""
+    for chunk in chunks:
+        longer_N = np.maximum(1, np.rint(chunk.prompt_tokens_N * scale)).astype(chunk.prompt_tokens_N.dtype)
+        prefixes = chunk.prefix_ids
+        if prefixes is not None and scale < 1.0:
+            blocks_N = (-(-longer_N // chunk.block_tokens)).tolist()
+            prefixes = [ids[:n] for ids, n in zip(prefixes, blocks_N, strict=True)]
+        yield replace(chunk, prompt_tokens_N=longer_N, prefix_ids=prefixes)

@@ -1,0 +1,39 @@
+"""Plain data, as JSON files and stores take it."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+
+import numpy as np
+
+
+def finite(value: object) -> object:
+    """Return `value` as plain JSON data: tuples to lists, arrays' numbers to floats, infinities and NaN to null."""
+    if isinstance(value, Mapping):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def canonical(value: object) -> object:
+    """Return any value of ours, records and arrays included, as JSON data that is equal where the values are."""
+    if is_dataclass(value):
+        return {field.name: canonical(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {repr(key) if isinstance(key, tuple) else str(key): canonical(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [canonical(item) for item in value]
+    return value
+
+
+def flat(tables: Mapping[str, object], above: str = "") -> dict[str, object]:
+    """Return nested tables as one, keys dotted: {"a": {"b": 1}} as {"a.b": 1}. Empty tables leave nothing."""
+    found: dict[str, object] = {}
+    for key, value in tables.items():
+        found |= flat(value, f"{above}{key}.") if isinstance(value, Mapping) else {f"{above}{key}": value}
+    return found
