@@ -54,25 +54,35 @@ def one_by_one(jobs: Iterator[Job]) -> Outcomes:
 def in_processes(jobs: Iterator[Job], n_workers: int) -> Outcomes:
     """Yield the outcomes of all jobs, as they come, done in processes of this machine; few jobs are taken ahead.
 
-    Where a process dies, every job that was handed out is done again, each in a process of its own: one that kills that
-    too is a failure, and keeps no other from its run.
+    Where a process dies, every job that was handed out is done again, one at a time: one that kills its process again
+    is a failure, and keeps no other from its run.
     """
-    while True:
+    died = True
+    while died:
         lost: list[Job] = []
-        yield from _until_one_dies(jobs, n_workers, lost)
-        if not lost:
-            return
+        yield from _until_one_dies(jobs, lost, n_workers=n_workers, ahead=AHEAD)
+        died = bool(lost)
+        yield from _alone(iter(lost))
+
+
+def _alone(jobs: Iterator[Job]) -> Iterator[Outcome]:
+    """Yield the outcomes of jobs that run one at a time: of one whose process dies, that it does."""
+    died = True
+    while died:
+        lost: list[Job] = []
+        yield from _until_one_dies(jobs, lost, n_workers=1, ahead=1)
+        died = bool(lost)
         for job in lost:
-            yield from _alone(job)
+            yield Outcome(job=job, failure="failed: its process died twice, killed or out of memory")
 
 
-def _until_one_dies(jobs: Iterator[Job], n_workers: int, lost: list[Job]) -> Iterator[Outcome]:
+def _until_one_dies(jobs: Iterator[Job], lost: list[Job], *, n_workers: int, ahead: int) -> Iterator[Outcome]:
     """Yield outcomes until there is no job, or a process has died: then `lost` gets the jobs without an outcome."""
     with processes(n_workers) as pool:
         at_work: dict[Future[Outcome], Job] = {}
         while True:
             if not lost:
-                _hand_out(pool, jobs, at_work, lost, up_to=AHEAD * n_workers)
+                _hand_out(pool, jobs, at_work, lost, up_to=ahead * n_workers)
             if not at_work:
                 return
             for future in wait(at_work, return_when=FIRST_COMPLETED).done:
@@ -93,10 +103,3 @@ def _hand_out(
         except BrokenProcessPool:
             lost.append(job)
             return
-
-
-def _alone(job: Job) -> Iterator[Outcome]:
-    lost: list[Job] = []
-    yield from _until_one_dies(iter([job]), 1, lost)
-    if lost:
-        yield Outcome(job=job, failure="failed: its process died twice, killed or out of memory")

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,8 @@ def _scenario(scenario: Scenario) -> dict[str, Any]:
     kind, colon, path = scenario.routing.popularity.partition(":")
     if colon and kind in {"counts", "trace"}:
         tables["routing"]["popularity"] = f"{kind}:{_file_digest(Path(path), 'routing.popularity')}"
-    by_content = {"model": scenario.model_spec, "machine": scenario.profile, "fitted": scenario.fitted}
+    nameless = replace(scenario.model_spec, name="", title="")
+    by_content = {"model": nameless, "machine": scenario.profile, "fitted": scenario.fitted}
     tables |= {name: canonical(record) for name, record in by_content.items()}
     pool = prefill_scenario(scenario)
     return {**tables, "prefill_pool": _scenario(pool)} if pool else tables
