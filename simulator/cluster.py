@@ -56,7 +56,7 @@ def _outcomes(client: Client, jobs: Iterator[Job], address: str) -> Iterator[Out
         return found
 
     places, looked_s = _places(client), time.monotonic()
-    coming = as_completed(handed_out(places))
+    coming = as_completed(handed_out(places), loop=client.loop)
     for future in coming:
         job = job_of.pop(future.key)
         yield _outcome(future, job, address)

@@ -1,8 +1,13 @@
 """Helpers of tests of stores: sweeps in words, what a store holds."""
 
+import time
+from pathlib import Path
+
 from hw_profiles.faults import InputFaults
 from simulator.store import Condition, open_store
 
+ROOT = Path(__file__).parents[1]
+FEW = {"schedule": ["sequential", "sbo"], "batch.context_tokens": ["100", "200"]}
 MANY = {"batch.context_tokens": [str(n) for n in range(1000, 1060)], "schedule": ["sequential", "sbo"]}
 
 
@@ -27,3 +32,11 @@ def n_runs(path):
 
 def conditions(key, value):
     return [Condition(column="scenario", path=key.split("."), value=value)]
+
+
+def wait_for(reached, process, timeout_s=120.0):
+    until_s = time.monotonic() + timeout_s
+    while not reached():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < until_s
+        time.sleep(0.01)

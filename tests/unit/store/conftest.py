@@ -3,15 +3,14 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from store_cases import ROOT
 
 from simulator.jobs import one_by_one
 from simulator.store import open_store
 from simulator.sweep_runs import Sweep, run_sweep
 
-ROOT = Path(__file__).parents[3]
 SMALL = 'model = "tiny"\nmachine = "h800_sxm"\nn_gpus = 8\nlayout = { ep = 8 }\nrun = { costs = "roofline" }\n'
 
 

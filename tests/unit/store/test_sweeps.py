@@ -5,7 +5,7 @@ import time
 from multiprocessing import active_children
 
 import pytest
-from store_cases import MANY, n_runs, rows_of, vary_words
+from store_cases import FEW, MANY, n_runs, rows_of, vary_words, wait_for
 
 from hw_profiles.faults import InputFaults
 from simulator.jobs import Job, do_job, in_processes, one_by_one
@@ -14,8 +14,6 @@ from simulator.run_key import run_key
 from simulator.store import open_store
 from simulator.sweep_runs import Tally, check_axes
 from simulator.sweep_watch import progress_words
-
-FEW = {"schedule": ["sequential", "sbo"], "batch.context_tokens": ["100", "200"]}
 
 
 def test_every_combination_is_a_row_in_order(sweep_of, stored, tmp_path):
@@ -111,14 +109,6 @@ def test_a_worker_that_is_killed_costs_no_run(small):
     found += outcomes
     assert [outcome.failure for outcome in found] == [""] * 12
     assert {outcome.job.key for outcome in found} == {job.key for job in jobs_of(small, 12)}
-
-
-def wait_for(reached, process, timeout_s=60.0):
-    until_s = time.monotonic() + timeout_s
-    while not reached():
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < until_s
-        time.sleep(0.01)
 
 
 @pytest.mark.slow
