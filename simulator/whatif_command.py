@@ -103,7 +103,7 @@ def _show(values: dict[str, list[Any]], runs: Sequence[StoredRun], steps: Sequen
     print_rows(before_after_table(*runs), {"name": "", "before": "before", "after": "after", "change": "change"})
     for sentence in cause_sentences(*runs):
         out.print(sentence, markup=False)
-    if steps is not runs and steps[0].key != steps[1].key:
+    if steps is not runs and steps[0].metrics != steps[1].metrics:
         out.print("One step of the scenario's own batch:", markup=False)
         for sentence in cause_sentences(*steps):
             out.print(sentence, markup=False)

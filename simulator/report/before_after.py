@@ -58,6 +58,7 @@ _PARTS = {
     "answer": "from the first token to the last",
 }  # fmt: skip
 _NEGLIGIBLE_SHARE = 0.005
+_MANYFOLD = 10.0  # from here on a factor says more than per cent
 
 
 def before_after_table(before: StoredRun, after: StoredRun) -> pd.DataFrame:
@@ -88,8 +89,12 @@ def _figures(run: StoredRun) -> dict[str, Any]:
 
 def _texts(before: Any, after: Any, text: Text) -> dict[str, str]:  # noqa: ANN401 (a figure, a word or nothing)
     numbers = all(isinstance(value, int | float) for value in (before, after))
-    change = signed(share_text, after / before - 1.0) if numbers and before else ""
+    change = _change(after / before) if numbers and before else ""
     return {"before": _shown(before, text), "after": _shown(after, text), "change": change}
+
+
+def _change(ratio: float) -> str:
+    return f"× {number_text(ratio)}" if ratio >= _MANYFOLD else signed(share_text, ratio - 1.0)
 
 
 def _shown(value: Any, text: Text) -> str:  # noqa: ANN401 (a figure, a word or nothing)
