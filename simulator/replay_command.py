@@ -36,6 +36,7 @@ from simulator.scenario import load_scenario
 from simulator.scenario_schema import Scenario
 from simulator.serving.answer import ServingAnswer, serve, serving_document
 from simulator.serving.failure_metrics import beside_no_failures
+from simulator.serving.metrics import Slo
 from simulator.serving.tables_out import EndedTable, check_table_format, write_tables
 from simulator.slo_words import parse_slo
 from workloads.traffic.requests import Requests
