@@ -21,6 +21,8 @@ from workloads.routing import (
 from workloads.routing_counts import read_counts
 from workloads.step import StepSpec
 
+_AS_GOOD_AS_WHOLE = 1e-6  # tokens
+
 
 def popularity(step: StepSpec, n_tokens: float, rng: np.random.Generator) -> FloatArray:
     """Return the popularity of each expert, (N,), sum 1: even, drawn from a power law (cut at 0.8 of the group's
@@ -138,6 +140,16 @@ def _touch_with_remap(popularity_N: FloatArray, pmf_K: FloatArray, group_N: IntA
     return float(1.0 - pmf_K[-1] + pmf_K[-1] * touch)
 
 
+def whole_tokens(tokens_S: FloatArray, rng: np.random.Generator) -> IntArray:
+    """Return whole tokens of each rank, (S,): `tokens_S` itself where it is whole; otherwise each rank, and all of them
+    together, have one of the two whole numbers around their share, with that share as the mean."""
+    whole_S = np.round(tokens_S).astype(np.int64)
+    if np.abs(tokens_S - whole_S).max(initial=0.0) < _AS_GOOD_AS_WHOLE:
+        return np.asarray(whole_S)
+    ends_S = np.floor(np.cumsum(tokens_S) + rng.random())
+    return np.diff(ends_S, prepend=0.0).astype(np.int64)
+
+
 def sampled_choices(
     step: StepSpec,
     placement: ExpertPlacement,
@@ -147,9 +159,8 @@ def sampled_choices(
     pmf_K: FloatArray,
     rng: np.random.Generator,
 ) -> ChoiceCounts:
-    """Return one draw of the choices of `tokens_S` tokens (rounded to whole ones) on each source rank."""
-    whole_S = np.round(tokens_S).astype(np.int64)
-    source_T = np.repeat(np.arange(placement.n_ranks), whole_S)
+    """Return one draw of the choices of `tokens_S` tokens (`whole_tokens`) on each source rank."""
+    source_T = np.repeat(np.arange(placement.n_ranks), whole_tokens(tokens_S, rng))
     token, expert = sample_within_limits(step.model.moe, popularity_N, pmf_K, len(source_T), rng)
     if remapped_slots(step, pmf_K):
         zeros_T = len(pmf_K) - 1 - np.bincount(token, minlength=len(source_T))

@@ -62,7 +62,8 @@ def routed_loads(step: StepSpec, tokens_R: FloatArray, part: int = 0) -> RoutedL
     """
     if n_moe_layers(step.model) == 0:
         return _no_loads(len(tokens_R), len(step.borders))
-    rng, ep = np.random.default_rng([step.seed, 2, part]), step.layout.ep
+    drawn = [step.draw_number] if step.draw_number else []
+    rng, ep = np.random.default_rng([step.seed, 2, part, *drawn]), step.layout.ep
     tokens_R = tokens_R * step.layout.moe_tp
     layers = []
     for layer, routing in enumerate(layer_routings(step)):

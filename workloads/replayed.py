@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from workloads.choices import ChoiceCounts, active_slots, counted_choices
+from workloads.choices import ChoiceCounts, active_slots, counted_choices, whole_tokens
 from workloads.expert_placement import ExpertPlacement
 from workloads.ops import FloatArray, IntArray
 from workloads.routing_trace import RoutingTrace, read_routing_trace
@@ -54,7 +54,7 @@ def replayed_choices(
     """
     ids_MK, n = recorded_ids(step, trace, layer), trace.n_routed_experts
     if step.routing.draw == "sample":
-        source_T = np.repeat(np.arange(len(tokens_S)), np.round(tokens_S).astype(np.int64))
+        source_T = np.repeat(np.arange(len(tokens_S)), whole_tokens(tokens_S, rng))
         token, slot = np.nonzero(ids_MK[rows_T := rng.integers(len(ids_MK), size=len(source_T))] < n)
         return counted_choices(placement, source_T, token, ids_MK[rows_T][token, slot], rng)
     loads_N = recorded_loads(ids_MK, n)

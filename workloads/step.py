@@ -21,7 +21,7 @@ class StepSpec:
     `kernels`: those of serving engines, fused as theirs, or "torch", the ops of `workloads.layers` one by one, as
     `longsim measure` times them. `borders`: groups of ranks whose members share links out and in that can bound
     them. `chunks` of prompts share a decode step; `fullest`: decodes are not spread evenly, the first attention group
-    has those."""
+    has those. `draw_number`: which draw of the tokens' choices to take, all else being the same."""
 
     model: ModelSpec
     n_gpus: int
@@ -39,6 +39,7 @@ class StepSpec:
     borders: tuple[Border, ...] = ()
     chunks: Chunks | None = None
     fullest: FullestGroup | None = None
+    draw_number: int = 0
 
     @property
     def queries_per_sequence(self) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 from simulator.report.formats import number_text, share_text, time_text
 from simulator.serving.deployment import Deployment
 from simulator.serving.failure_metrics import failure_words
+from simulator.serving.surcharge_metrics import surcharge_words
 
 _ROLES = {"replicas": "", "prefill": "prefill on ", "decode": "decode on "}
 
@@ -20,7 +21,8 @@ def pool_words(deployed: Deployment) -> Sequence[str]:
 
 
 def pool_sentences(metrics: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what each of two pools did and what went between them, and what broke, where anything could."""
+    """Yield what each of two pools did and what went between them, what broke and what steps took beyond their work,
+    where there was any."""
     for name, pool in metrics.get("pools", {}).items():
         yield (
             f"{name}: GPUs busy {share_text(pool['busy_share'])}, KV blocks in use "
@@ -34,3 +36,4 @@ def pool_sentences(metrics: Mapping[str, Any]) -> Iterator[str]:
         )
     if failures := metrics.get("failures"):
         yield from failure_words(failures)
+    yield from surcharge_words(metrics)

@@ -17,6 +17,7 @@ from simulator.serving.pools import PoolsRun, replay_pools
 from simulator.serving.progress import Watch
 from simulator.serving.replay import replay
 from simulator.serving.results import ServingRun
+from simulator.serving.surcharge_metrics import surcharge_metrics
 from simulator.serving.together import LOST
 from workloads.traffic.requests import Requests
 from workloads.traffic.sessions import SessionTraffic
@@ -56,6 +57,7 @@ def serve(
         run, slo=slo, n_gpus=deployed.n_gpus_in_all, usd_per_gpu_hour=deployed.usd_per_gpu_hour,
         n_prefill=deployed.prefill.n_replicas if deployed.prefill else 0,
     )  # fmt: skip
+    metrics = {**metrics, **surcharge_metrics(run, deployed.pools)}
     if done.transfers:
         metrics = {**metrics, **pool_metrics(run, deployed.pools, done.transfers)}
     if done.outages:
@@ -81,7 +83,8 @@ def _replayed(
     run = replay(
         requests, knobs=deployed.knobs, step_times=deployed.step_times, kv_blocks=deployed.kv_blocks,
         n_replicas=deployed.n_replicas, n_groups=deployed.n_groups, router=deployed.router, mtp=scenario.mtp,
-        seed=scenario.seed, kv_bytes_per_token=deployed.kv_bytes_per_token, until_s=until_s, watch=watch,
+        seed=scenario.seed, kv_bytes_per_token=deployed.kv_bytes_per_token, surcharges=deployed.surcharges,
+        until_s=until_s, watch=watch,
     )  # fmt: skip
     return PoolsRun(run=run, transfers=None, outages=None)
 
@@ -151,6 +154,8 @@ def _pool_document(deployed: Deployment) -> dict[str, Any]:
         "sources": dict(deployed.knobs.sources),
         "n_replicas": deployed.n_replicas,
         "router": deployed.router,
+        "routing_noise": deployed.surcharges.word,
+        "rebalance_spread": deployed.surcharges.replacing.spread_steps,
         "attention_groups": deployed.n_groups,
         "kv_blocks": deployed.kv_blocks,
         "n_gpus": deployed.n_gpus,

@@ -7,6 +7,7 @@ from hw_profiles.faults import Fault, InputFaults, unknown_word
 from simulator.failures import check_failures
 from simulator.scenario import prefill_scenario
 from simulator.scenario_schema import Scenario
+from simulator.serving.asked_surcharges import SURCHARGES, asked_surcharges
 from simulator.serving.breaking import breaks_of
 from simulator.serving.interpolated_steps import InterpolatedStepTimes
 from simulator.serving.knobs import BackendKnobs, Deployed, load_knobs
@@ -14,6 +15,7 @@ from simulator.serving.pool import Pool
 from simulator.serving.pools import Breaks
 from simulator.serving.router import ROUTERS, RouterName
 from simulator.serving.simulated_steps import SimulatedStepTimes
+from simulator.serving.surcharges import Surcharges
 from simulator.serving.transfers import KvLink
 from workloads.memory import cached_bytes_of_a_token, memory_use, weight_items
 
@@ -23,7 +25,7 @@ class Deployment:
     """Replicas of a scenario, each of `n_groups` attention groups with `kv_blocks` KV blocks each; `n_gpus` of all
     replicas, at `usd_per_hour` together; `kv_bytes_per_token` of one sequence on one GPU that holds a part of it.
     `prefill`: the pool that computes the prompts, and `link` from there; None: every replica computes its own.
-    `breaks`: what makes the failures of its replicas, where there are any."""
+    `breaks`: what makes the failures of its replicas, where there are any. `surcharges`: on their steps."""
 
     knobs: BackendKnobs
     n_replicas: int
@@ -34,6 +36,7 @@ class Deployment:
     n_gpus: int
     usd_per_hour: float
     step_times: InterpolatedStepTimes
+    surcharges: Surcharges
     prefill: "Deployment | None" = None
     link: KvLink | None = None
     breaks: Breaks | None = None
@@ -44,7 +47,7 @@ class Deployment:
         return Pool(
             knobs=self.knobs, step_times=self.step_times, kv_blocks=self.kv_blocks, n_replicas=self.n_replicas,
             n_groups=self.n_groups, router=self.router,
-            swap_s_per_token=self.kv_bytes_per_token / self.knobs.swap_bytes_per_s,
+            swap_s_per_token=self.kv_bytes_per_token / self.knobs.swap_bytes_per_s, surcharges=self.surcharges,
         )  # fmt: skip
 
     @property
@@ -95,7 +98,8 @@ def _replicas(scenario: Scenario) -> Deployment:
         raise InputFaults([unknown_word("serving.router", router, ROUTERS)])
     step, n_groups, device = scenario.step, scenario.n_gpus // scenario.layout.attention_tp, scenario.profile.device
     on = Deployed(gpu=f"{scenario.machine} {device.name}", memory_bytes=device.hbm_bytes, n_groups=n_groups)
-    knobs = load_knobs(backend, asked, on=on)
+    surcharges = asked_surcharges(scenario, asked, n_groups=n_groups)
+    knobs = load_knobs(backend, {k: v for k, v in asked.items() if k not in SURCHARGES}, on=on)
     per_token, n_gpus = cached_bytes_of_a_token(step), scenario.n_gpus * n_replicas
     return Deployment(
         knobs=knobs,
@@ -106,6 +110,7 @@ def _replicas(scenario: Scenario) -> Deployment:
         kv_bytes_per_token=per_token,
         n_gpus=n_gpus,
         usd_per_hour=n_gpus * device.usd_per_hour,
+        surcharges=surcharges,
         step_times=InterpolatedStepTimes(
             SimulatedStepTimes(scenario), n_groups=n_groups, queries=1 + scenario.mtp.n_draft, seed=scenario.seed
         ),

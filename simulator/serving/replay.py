@@ -16,6 +16,7 @@ from simulator.serving.results import ServingRun, collect
 from simulator.serving.router import Route, RouterName, looks_at_replicas, make_route
 from simulator.serving.step_times import StepTimes
 from simulator.serving.stepwise import decode_lines
+from simulator.serving.surcharges import NO_SURCHARGES, Surcharges
 from workloads.batch import Mtp
 from workloads.traffic.requests import Requests
 from workloads.traffic.sessions import SessionTraffic
@@ -35,20 +36,23 @@ def replay(
     mtp: Mtp | None = None,
     seed: int = 0,
     kv_bytes_per_token: float = 0.0,
+    surcharges: Surcharges = NO_SURCHARGES,
     until_s: float = _FOREVER_S,
     watch: Watch | None = None,
 ) -> ServingRun:
     """Return the run of requests, a stream in arrival order or sessions, on `n_replicas` replicas behind a router.
 
     `kv_blocks` of `knobs.block_tokens` tokens: KV room of each of the `n_groups` attention groups of a replica. `mtp`:
-    drafts; how many are accepted is drawn from `seed`. `kv_bytes_per_token` prices swapping (per GPU that swaps). Steps
-    that start at `until_s` [s] or later are not run: requests under way then stay "running", later ones are none.
-    `watch` is asked after every arrival, and every end beyond the last one, whether to go on: with False the run ends
-    as it stands. InputFaults where arrivals go backwards or hashed blocks do not consist of whole KV blocks.
+    drafts; how many are accepted is drawn from `seed`. `kv_bytes_per_token` prices swapping (per GPU that swaps),
+    `surcharges` what steps take beyond their work. Steps that start at `until_s` [s] or later are not run: requests
+    under way then stay "running", later ones are none. `watch` is asked after every arrival, and every end beyond the
+    last one, whether to go on: with False the run ends as it stands. InputFaults where arrivals go backwards or hashed
+    blocks do not consist of whole KV blocks.
     """
     pool = Pool(
         knobs=knobs, step_times=decode_lines(step_times), kv_blocks=kv_blocks, n_replicas=n_replicas,
         n_groups=n_groups, router=router, swap_s_per_token=kv_bytes_per_token / knobs.swap_bytes_per_s,
+        surcharges=surcharges,
     )  # fmt: skip
     if not isinstance(requests, Iterator):
         return replay_pools(requests, decode=pool, mtp=mtp, seed=seed, until_s=until_s, watch=watch).run

@@ -22,9 +22,9 @@ from simulator.serving.ledger import Ledger
 from simulator.serving.left import Left
 from simulator.serving.record import Record
 from simulator.serving.router import Route, make_route
-from simulator.serving.run_length import steps_before
 from simulator.serving.stalled import StalledGroups
 from simulator.serving.step_times import Chunk, DecodeLines, StepBatch
+from simulator.serving.surcharges import NO_SURCHARGES, ReplicaSurcharges
 
 _LOOKS = 3  # after which a scheduler knows all that has ended, also an asynchronous one
 
@@ -35,6 +35,7 @@ class Replica(Groups):
     def __init__(
         self, *, ledger: Ledger, knobs: BackendKnobs, step_times: DecodeLines, n_groups: int, kv_blocks: int,
         law: Plain | Speculation, swap_s_per_token: float = 0.0, number: int = 0,
+        surcharges: ReplicaSurcharges | None = None,
     ) -> None:  # fmt: skip
         """`kv_blocks`: of each of the `n_groups` attention groups. `law`: how requests grow. `number`: its own."""
         self.number = number
@@ -50,6 +51,7 @@ class Replica(Groups):
         self.step_times = step_times
         self._queries = law.queries
         self._swap_s_per_token = swap_s_per_token
+        self._surcharges = surcharges or NO_SURCHARGES.of(seed=0, number=number)
         self._host = HostTime(knobs)
         self.use_groups(range(n_groups))
         self._loads = group_loads(n_groups)
@@ -192,7 +194,9 @@ class Replica(Groups):
             longest_decode_tokens=longest if n else 0, fullest=fullest,
         )  # fmt: skip
         n_running = self.n_running if self._host.counts else 0
-        step_s = self._host.step_s(self.step_times.seconds(batch), n_running) + self._swapping_s()
+        gpu_s = self.step_times.seconds(batch) + self._surcharges.with_prompts_s(n, batch.prefill_tokens)
+        waits_s = self._swapping_s() + self._surcharges.waits_s(self.record.n_steps)
+        step_s = self._host.step_s(gpu_s, n_running) + waits_s
         self._stalled.take_part(self.record.step_log, start_s, step_s, sitting)
         for group in sitting:
             self._stalled.sit_out(group, start_s)
@@ -258,7 +262,8 @@ class Replica(Groups):
         n, context, grows = loads.n, loads.context, loads.growth
         fullest, longest = fullest_of_decodes(self.groups, loads.fullest(), self._decode_steps)
         line = self.step_times.decode_line(n, round(context), longest, fullest)
-        at_s = line.at_s + line.s_per_token * (context - line.from_tokens)
+        drawn = self._surcharges.decodes(n)
+        at_s = line.at_s + line.s_per_token * (context - line.from_tokens) + drawn.mean_s
         first_s, growth_s = self._host.step_s(at_s, n), line.s_per_token * grows
         most = self._due.next_step() - self._decode_steps
         if line.until_tokens < context + (most - 1) * grows:
@@ -267,7 +272,9 @@ class Replica(Groups):
             most = 1
         if self._stalled or self._step_alone:
             first_s, most = first_s + self._swapping_s(), 1
-        most = steps_before(until_s - start_s, first_s, growth_s, most)
+        first_s, most = self._surcharges.run(
+            first_s, growth_s, room_s=until_s - start_s, most=most, spread_s=drawn.spread_s, n_done=self.record.n_steps
+        )
         self._stalled.take_part(self.record.step_log, start_s, first_s)
         self.now_s += self.record.steps(
             start_s, n_steps=most, step_s=first_s, growth_s=growth_s, n_decode=n, n_present=self._n_open

@@ -30,10 +30,12 @@ class SimulatedStepTimes:
     of them, are one step with the decodes beside them; there, "auto" takes the normal all-to-all, as in a prefill.
     """
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, *, draw_number: int = 0) -> None:
+        """`draw_number`: of the choices, where the scenario draws them."""
         decode = replace(scenario, phase="decode")
         all_to_all = "normal" if scenario.run.all_to_all == "auto" else scenario.run.all_to_all
         self._decode = decode
+        self._draw_number = draw_number
         self._with_prompts = replace(decode, run=replace(scenario.run, all_to_all=all_to_all))
         self._known: dict[StepBatch, float] = {}
 
@@ -61,7 +63,7 @@ class SimulatedStepTimes:
             context_tokens=batch.decode_context_tokens / n if n else 0.0,
         )  # fmt: skip
         step = replace(
-            scenario.step, batch=per_gpu, chunks=chunks if batch.prefills else None,
+            scenario.step, batch=per_gpu, draw_number=self._draw_number, chunks=chunks if batch.prefills else None,
             parts=scenario.run.parts if n else tuple(part for part in scenario.run.parts if part in _NO_DRAFTS),
             fullest=None if fullest is None else FullestGroup(
                 sequences=fullest.n_decode, context_tokens=fullest.context_tokens

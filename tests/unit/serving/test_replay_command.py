@@ -179,3 +179,40 @@ def test_a_kill_leaves_the_requests_that_had_ended(endless):
     table = pd.read_csv(folder / "requests.partial.csv")
     assert (table["state"] == "done").all()
     assert (table["end_s"] > table["arrival_s"]).all()
+
+
+MOVING = ("layout.expert_placement=eplb", "layout.placement_loads=window:1", "layout.rebalance_every_steps=30")
+
+
+def settings(*pairs):
+    return [word for pair in pairs for word in ("--set", pair)]
+
+
+def test_experts_that_are_placed_anew_and_routing_that_is_drawn_stand_in_the_answer(longsim, small):
+    said = longsim("replay", small, *TRAFFIC, "--json", *settings(*MOVING, "serving.routing_noise=sample"))
+    assert said.code == 0
+    metrics, serving = said.document["metrics"], said.document["serving"]
+    moves, noise = metrics["rebalancing"]["replicas"], metrics["routing_noise"]["replicas"]
+    assert moves["n"] == (metrics["n_steps"] - 1) // 30 > 0
+    assert moves["seconds"] == pytest.approx(moves["n"] * moves["each_s"])
+    assert noise["n_draws"] == 4
+    assert noise["error"]["n_steps"] > 0
+    assert (serving["routing_noise"], serving["rebalance_spread"]) == ("sample", 1)
+
+
+def test_without_either_the_answer_says_nothing_of_them(longsim, small):
+    metrics = longsim("replay", small, *TRAFFIC, "--json").document["metrics"]
+    assert not {"rebalancing", "routing_noise"} & set(metrics)
+
+
+@pytest.mark.parametrize(("bad", "words"), [
+    (["serving.routing_noise=loud"], "serving.routing_noise: got 'loud'"),
+    (["serving.routing_noise=mean", "routing.draw=sample"], "serving.routing_noise: got 'mean' with routing.draw"),
+    (["serving.rebalance_spread=2"], "serving.rebalance_spread: got 2; allowed 1 where experts keep"),
+    ([*MOVING, "serving.rebalance_spread=31"], "serving.rebalance_spread: got 31; allowed 1 to 30"),
+    ([*MOVING, "serving.rebalance_spread=half"], "serving.rebalance_spread: got 'half'"),
+])  # fmt: skip
+def test_surcharges_that_are_none_are_named(longsim, small, bad, words):
+    said = longsim("replay", small, *TRAFFIC, *settings(*bad))
+    assert said.code == 2
+    assert words in said.err

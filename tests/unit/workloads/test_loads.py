@@ -1,5 +1,6 @@
 """Expert loads and all-to-all copies against oracles that go token by token."""
 
+from dataclasses import replace
 from itertools import combinations
 from math import prod
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from unit.workloads.toys import toy_step
 
+from workloads.choices import whole_tokens
 from workloads.layout import Layout
 from workloads.loads import routed_loads
 from workloads.placements import layer_routings
@@ -176,3 +178,26 @@ def test_the_same_seed_gives_the_same_draw_and_halves_of_a_batch_differ():
     first, again, half = (routed_loads(step, tokens_R, part).rows_LRX for part in (0, 0, 1))
     assert (first == again).all()
     assert (first != half).any()
+
+
+def test_draws_of_fewer_tokens_than_ranks_are_of_whole_tokens_and_of_all_of_them():
+    """Three tokens on four ranks, 0.75 each: rounded, each rank would have one; 0.25 each: none would."""
+    for tokens, total in ((0.75, 3), (0.25, 1), (2.5, 10)):
+        drawn_DR = np.array([whole_tokens(np.full(4, tokens), np.random.default_rng(i)) for i in range(400)])
+        assert (drawn_DR.sum(axis=1) == total).all()
+        assert set(np.unique(drawn_DR)) == {int(tokens), int(tokens) + 1}
+        assert np.abs(drawn_DR.mean(axis=0) - tokens).max() < 5 * 0.5 / np.sqrt(400)
+
+
+def test_whole_tokens_take_no_draw():
+    rng = np.random.default_rng(1)
+    assert whole_tokens(np.array([3.0, 0.0, 2.0]), rng).tolist() == [3, 0, 2]
+    assert rng.random() == np.random.default_rng(1).random()
+
+
+def test_each_draw_of_a_seed_is_another_one_of_the_same_popularity():
+    step = toy_step(routing={"popularity": "power_law:1.2", "draw": "sample"}, seed=3)
+    tokens_R = np.full(4, 40.0)
+    first, again, other = (routed_loads(replace(step, draw_number=i), tokens_R).rows_LRX for i in (1, 1, 2))
+    assert (first == again).all()
+    assert (first != other).any()
