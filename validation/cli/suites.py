@@ -21,6 +21,7 @@ from validation.cli.shown import (
     show_rows,
     show_serving,
 )
+from validation.clusters.longcat import NAME as LONGCAT
 from validation.clusters.longcat import longcat_part
 from validation.clusters.parts import part_document
 from validation.known_tables import default_data, tables_path
@@ -57,6 +58,7 @@ class Options:
     run: Path | None = None
     part: str = ""
     rows: Path | None = None
+    quick: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,9 +84,11 @@ def _kernels(options: Options, _resolve: Resolve) -> Document:
 
 def _serving(options: Options, _resolve: Resolve) -> Document:
     check_writable({"--report": options.report})
-    if options.rows is not None:
-        return {"suite": "serving", **joined([part_document("longcat", longcat_part(options.rows))])}
-    names, data = _asked_parts(options), options.data or default_data()
+    names = _asked_parts(options)
+    if options.rows or options.quick:
+        part = longcat_part(options.rows, quick=options.quick)
+        return {"suite": "serving", **joined([part_document(LONGCAT, part)])}
+    data = options.data or default_data()
     documents = [clusters_document([name for name in names if name != RECORDED_RUNS], data)]
     if RECORDED_RUNS in names:
         folders = [options.run] if options.run is not None else run_folders(data)
@@ -103,9 +107,26 @@ def _asked_parts(options: Options) -> list[str]:
     known = [RECORDED_RUNS, *PARTS]
     if options.part and options.part not in known:
         raise InputFaults([unknown_word("--part", options.part, known)])
+    _refuse_beside(options)
     if options.part:
         return [options.part]
     return [RECORDED_RUNS] if options.run or options.report or options.profile or options.machine else known
+
+
+def _refuse_beside(options: Options) -> None:
+    """Refuse `--rows` and `--quick`, which LongCat-Flash's part alone knows, beside what is asked of other parts."""
+    foreign = [
+        *([f"--part {options.part}"] if options.part not in {"", LONGCAT} else []),
+        *(f"--{name}" for name in ("run", "report", "profile", "machine") if getattr(options, name)),
+    ]
+    own = [f"--{name}" for name in ("rows", "quick") if getattr(options, name)]
+    faults = [
+        Fault(field=name, got=f"beside {beside}", allowed=f"--part {LONGCAT} alone", remedy="leave one of them out")
+        for name in own
+        for beside in foreign
+    ]
+    if faults:
+        raise InputFaults(faults)
 
 
 def _balance(options: Options, _resolve: Resolve) -> Document:
@@ -171,7 +192,9 @@ SUITES: Mapping[str, Suite] = {
     "collectives": Suite(judge=_collectives, show=show_collectives, options=("data",), verdicts="groups"),
     "published": Suite(judge=_published, show=show_rows, options=("points",)),
     "serving": Suite(
-        judge=_serving, show=show_serving, options=("data", "run", "profile", "machine", "report", "part", "rows")
+        judge=_serving,
+        show=show_serving,
+        options=("data", "run", "profile", "machine", "report", "part", "rows", "quick"),
     ),
     "scmoe": Suite(judge=lambda *_: scmoe_document(), show=show_rows),
 }

@@ -60,6 +60,7 @@ PartOption = Annotated[
 RowsOption = Annotated[
     Path | None, typer.Option("--rows", metavar="FILE", help="Rows of a deployment to judge as longcat's (serving).")
 ]
+QuickOption = Annotated[bool, typer.Option("--quick", help="Part longcat without its study of knobs (serving).")]
 
 
 def validate(
@@ -69,6 +70,7 @@ def validate(
     run: RunOption = None,
     part: PartOption = "",
     rows: RowsOption = None,
+    quick: QuickOption = False,
     by: ByOption = "",
     points: PointsOption = None,
     profile: ProfileOption = "",
@@ -89,7 +91,7 @@ def validate(
         chosen = SUITES[suite]
         options = Options(
             data=data, by=by, points=points, profile=profile, measured=measured, trace=trace, ranks=ranks, link=link,
-            device=device, machine=machine, out=out, report=report, run=run, part=part, rows=rows,
+            device=device, machine=machine, out=out, report=report, run=run, part=part, rows=rows, quick=quick,
         )  # fmt: skip
         _refuse_foreign(suite, chosen, options)
         try:

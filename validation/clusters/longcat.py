@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from hw_profiles.faults import InputFaults
 from simulator.scenario import load_scenario
 from simulator.scenario_schema import Scenario
 from validation.clusters.deployed_rows import DeployedRow, read_rows, redundant_experts, scenario_of, step_s
@@ -56,14 +57,24 @@ def longcat_part(rows: Path | None = None, *, quick: bool = False) -> Part:
     by the same frozen settings; `quick` leaves out the hypercube of knobs. InputFaults names what is wrong with it."""
     facts = typed_facts(NAME)
     published = read_rows(rows or PUBLISHED / "clusters" / f"{NAME}.toml")
-    judged = [_judged(name, row, facts) for name, row in published.items()]
-    steps = [_steps(one) for one in judged]
-    plain = [_plain_steps(one) for one in judged]
-    shown = [row for one, of in zip(judged, steps, strict=True) for row in _rows(one, of)]
-    notes = [*_rests_on(judged), _told_apart(judged, steps, plain)]
-    if not quick:
-        notes.append(_knobs(judged))
+    judged = [_named(name, row, facts) for name, row in published.items()]
+    shown: list[Row] = []
+    notes: list[str] = []
+    for deployment in dict.fromkeys(one.row.scenario for one in judged):
+        its = [one for one in judged if one.row.scenario == deployment]
+        steps, plain = [_steps(one) for one in its], [_plain_steps(one) for one in its]
+        shown += [row for one, of in zip(its, steps, strict=True) for row in _rows(one, of)]
+        found = [*_rests_on(its), _told_apart(its, steps, plain), *([] if quick else [_knobs(its)])]
+        notes += [f"{deployment}: {note}" for note in found]
     return Part(rows=shown, notes=notes)
+
+
+def _named(name: str, row: DeployedRow, facts: Mapping[str, Any]) -> _Judged:
+    """The row beside its frozen scenario; faults of the scenario name the row."""
+    try:
+        return _judged(name, row, facts)
+    except InputFaults as error:
+        raise InputFaults([replace(fault, field=f"rows.{name}.{fault.field}") for fault in error.faults]) from error
 
 
 def _judged(name: str, row: DeployedRow, facts: Mapping[str, Any]) -> _Judged:

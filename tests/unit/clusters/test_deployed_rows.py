@@ -70,11 +70,17 @@ def test_what_the_row_says_wins_over_the_settings(tmp_path):
     assert scenario.schedule == "two_stream"
 
 
-@pytest.mark.parametrize("name", ["longcat-flash-decode-h800x128", "deepseek-v3-decode-h800x128"])
-def test_a_step_follows_from_its_first_layers_where_all_are_alike(name):
+@pytest.mark.parametrize(("name", "schedule"), [
+    ("longcat-flash-decode-h800x128", "sbo"),
+    ("longcat-flash-decode-h800x128", "two_stream"),
+    ("longcat-flash-decode-h800x128", "tbo"),
+    ("deepseek-v3-decode-h800x128", "tbo"),
+    ("deepseek-v3-decode-h800x128", "tbo_five_stage"),
+])  # fmt: skip
+def test_a_step_follows_from_its_first_layers_where_all_are_alike(name, schedule):
     row = DeployedRow(what="", scenario=name, n_gpus=128, context_tokens=4000.0, tokens_per_s_per_user=50.0, source="",
                       sequences_per_gpu=16.0)  # fmt: skip
-    scenario = scenario_of(row, {})
+    scenario = scenario_of(row, {"schedule": schedule})
     whole_s = float(run_scenario(scenario).timeline["end_s"].max())
     assert step_s(scenario) == pytest.approx(whole_s)
 

@@ -40,3 +40,14 @@ def test_what_is_missing_is_said_without_a_traceback(longsim, run_folder, tmp_pa
     unknown = longsim("validate", "serving", "--run", run_folder, "--profile", tmp_path)
     assert unknown.code == 2
     assert "import the tables first" in unknown.err
+
+
+def test_rows_and_quick_are_of_one_part_alone(longsim, tmp_path):
+    beside = longsim("validate", "serving", "--quick", "--part", "deepseek")
+    assert beside.code == 2
+    assert beside.faults == ["--quick: got beside --part deepseek; allowed --part longcat alone; leave one of them out"]
+    both = longsim("validate", "serving", "--rows", tmp_path / "rows.toml", "--quick", "--run", tmp_path)
+    assert [line.partition(":")[0] for line in both.faults] == ["--rows", "--quick"]
+    foreign = longsim("validate", "theory", "--quick")
+    assert foreign.code == 2
+    assert "--quick" in foreign.err
