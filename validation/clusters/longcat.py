@@ -64,6 +64,7 @@ def longcat_part(rows: Path | None = None, *, quick: bool = False) -> Part:
         its = [one for one in judged if one.row.scenario == deployment]
         steps, plain = [_steps(one) for one in its], [_plain_steps(one) for one in its]
         shown += [row for one, of in zip(its, steps, strict=True) for row in _rows(one, of)]
+        shown += [row for one, of in zip(its, plain, strict=True) for row in _plain_rows(one, of)]
         found = [*_rests_on(its), _told_apart(its, steps, plain), *([] if quick else [_knobs(its)])]
         notes += [f"{deployment}: {note}" for note in found]
     return Part(rows=shown, notes=notes)
@@ -117,6 +118,13 @@ def _rows(one: _Judged, steps: Mapping[tuple[str, float], float]) -> Iterator[Ro
         if (schedule, spread) != own:
             what = f", {schedule}, contexts of CV {spread:g}"
             yield one.shown(f" {schedule} cv {spread:g}", what, step, one.host_s, None)
+
+
+def _plain_rows(one: _Judged, plain: Mapping[str, float]) -> Iterator[Row]:
+    for schedule, step in plain.items():
+        yield one.shown(
+            f" {schedule} as shipped", f", {schedule}, nothing frozen, without the host constant", step, 0.0, None
+        )
 
 
 def _rests_on(judged: Sequence[_Judged]) -> Iterator[str]:

@@ -62,6 +62,7 @@ def test_every_row_stands_under_each_schedule_and_spread(part):
     shown = {row.id for row in part.rows}
     variants = [f"{name} cv {cv}" for name in ("sbo", "sequential", "two_stream", "tbo") for cv in ("0", "0.5", "1")]
     own = "sbo cv 1"  # under the row's own name
+    variants += [f"{name} as shipped" for name in ("sbo", "sequential", "two_stream", "tbo")]
     expected = {f"met {variant}" for variant in variants if variant != own} | {"met", "met without host"}
     assert {name for name in shown if name.startswith("met")} == expected
 
