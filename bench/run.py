@@ -5,7 +5,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-MODULES = ("engine", "process", "curves", "traces", "cluster", "compare", "serving")
+MODULES = ("engine", "process", "curves", "traces", "cluster", "compare", "sweep", "serving")
 WITH_TORCH = ("layers",)
 BARS = {
     "engine_uncontended_vs_simpy": (">=", 0.75),
@@ -13,6 +13,8 @@ BARS = {
     "run_process_vs_imports": ("<=", 1.8),
     "run_peak_mb": ("<=", 300.0),
     "compare_100_layouts_s": ("<=", 15.0),  # on two processors
+    "sweep.store_share": ("<=", 0.05),
+    "sweep.peak_growth": ("<=", 1.1),
     "layers.grouped_over_dense_even": (">=", 0.6),
     "curves.gemm_cold_per_s": (">=", 20_000.0),
     "curves.gemm_memoised_per_s": (">=", 100_000.0),

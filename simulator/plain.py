@@ -2,9 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
-
-import numpy as np
 
 
 def finite(value: object) -> object:
@@ -15,19 +12,6 @@ def finite(value: object) -> object:
         return [finite(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    return value
-
-
-def canonical(value: object) -> object:
-    """Return any value of ours, records and arrays included, as JSON data that is equal where the values are."""
-    if is_dataclass(value):
-        return {field.name: canonical(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, Mapping):
-        return {repr(key) if isinstance(key, tuple) else str(key): canonical(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [canonical(item) for item in value]
     return value
 
 

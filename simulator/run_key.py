@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from hw_profiles.faults import Fault, InputFaults
-from simulator.plain import canonical
 from simulator.question import Question, Traffic, files_of
 from simulator.scenario import prefill_scenario, resolved
 from simulator.scenario_schema import Scenario
@@ -62,7 +61,7 @@ def _scenario(scenario: Scenario) -> dict[str, Any]:
         tables["routing"]["popularity"] = f"{kind}:{_file_digest(Path(path), 'routing.popularity')}"
     nameless = replace(scenario.model_spec, name="", title="")
     by_content = {"model": nameless, "machine": scenario.profile, "fitted": scenario.fitted}
-    tables |= {name: canonical(record) for name, record in by_content.items()}
+    tables |= {name: repr(record) for name, record in by_content.items()}  # plain records: their texts are exact
     pool = prefill_scenario(scenario)
     return {**tables, "prefill_pool": _scenario(pool)} if pool else tables
 
