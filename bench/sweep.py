@@ -20,7 +20,7 @@ from simulator.stored_run import StoredRun, run_question
 from simulator.sweep_runs import Sweep, Tally, run_sweep
 
 RUNS = 10_000
-COMPUTED = 40  # of them, whose mean time stands for all; with processor time, so that a shared machine does not count
+COMPUTED = 40  # of them, whose mean time stands for all
 LOADED = 1000
 LONGCAT = "longcat-flash-decode-h800x128"
 SMALL = 'model = "tiny"\nmachine = "h800_sxm"\nn_gpus = 8\nlayout = { ep = 8 }\nrun = { costs = "roofline" }\n'
@@ -47,7 +47,8 @@ def with_ready_answers(template: StoredRun) -> Solve:
 
 
 def store_share() -> dict[str, float]:
-    """Return the seconds that the store takes per run (keys, JSON, commits), beside those of the run itself."""
+    """Return the seconds that the store takes per run (keys, JSON, commits), beside those of the run itself;
+    of processor time, so that other work on the machine does not count."""
     sweep = contexts(LONGCAT, RUNS)
     questions = [sweep.question(one) for one, _ in zip(combinations(sweep.axes), range(COMPUTED), strict=False)]
     template = run_question(questions[0], "")

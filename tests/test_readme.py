@@ -1,4 +1,4 @@
-"""The code blocks of the README and of the pages on layers, schedules and traffic run as they stand, in an empty
+"""The code blocks of the README and of the pages on layers, schedules, traffic and sweeps run as they stand, in an empty
 directory."""
 
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/layers.md", "docs/schedules.md", "docs/traffic.md")
+PAGES = ("README.md", "docs/layers.md", "docs/schedules.md", "docs/traffic.md", "docs/sweeps.md")
 BLOCKS = [
     block
     for page in PAGES
