@@ -17,6 +17,7 @@ from unit.layers.tiny import tiny_spec
 
 from workloads.layers.all_to_all import AllToAllExchange
 from workloads.layers.block import Context, ScMoEBlock
+from workloads.layers.budget import add_over_ranks
 from workloads.layers.lane import Lane
 from workloads.layers.overlap import in_turn, single_batch_overlap, two_streams
 from workloads.layers.rope import Rotation
@@ -138,6 +139,7 @@ def main(rank, world, folder):
     dist.init_process_group("gloo", store, datetime.timedelta(seconds=60), world, rank)
     results = {case.name: run_rank(case, rank, world) for case in CASES}
     results["log"], results["was_under_way"] = watch_overlap(rank, world)
+    results["counts"] = add_over_ranks(torch.tensor([rank, 1])).tolist()
     torch.save(results, folder / f"rank{rank}.pt")
     dist.barrier()
     dist.destroy_process_group()

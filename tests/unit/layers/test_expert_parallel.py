@@ -80,3 +80,8 @@ def test_all_to_alls_are_under_way_while_dense_compute_runs(ranks):
         "issue dispatch", "ffn_0", "collect dispatch", "issue combine", "ffn_1", "collect combine",
         "issue combine", "ffn_1 gradient", "collect combine", "issue dispatch", "ffn_0 gradient", "collect dispatch",
     ]  # fmt: skip
+
+
+def test_counts_of_the_budget_controller_add_up_over_ranks(ranks):
+    world = len(ranks)
+    assert [rank["counts"] for rank in ranks] == [[sum(range(world)), world]] * world
