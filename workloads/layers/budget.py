@@ -45,7 +45,7 @@ def choice_counts(ids_TK: Tensor, n_pool: int) -> Tensor:
 
 
 def add_over_ranks(counts_E: Tensor) -> Tensor:
-    """Return `counts_E` added up over all processes (T_i and T_all are of the global batch); where there is one, itself."""
+    """Return `counts_E` added up over all processes (T_i, T_all: of the global batch); itself where there is one."""
     if dist.is_available() and dist.is_initialized():
         counts_E = counts_E.clone()
         dist.all_reduce(counts_E)

@@ -1,0 +1,1 @@
+"""Experiments on small models: what the training laws of LongCat-Flash do to routing and to loss."""
