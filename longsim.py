@@ -28,6 +28,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
         "Bring in measurements: fit a profile of your own, or read profiler traces.",
     ),
     "measure": ("validation.cli.measure:measure", "Time the layers, their kernels and collectives on this machine."),
+    "study": ("validation.cli.study:study", "Train small models under LongCat's training laws: curves and a page."),
     "models": ("simulator.cli:models", "List the models."),
     "machines": ("simulator.machine_command:machines", "List the machines, or show one with its sources and fabric."),
     "scenarios": ("simulator.cli:scenarios", "List the shipped scenarios."),

@@ -18,7 +18,7 @@ HOUSE = Rules(
         "simulator.traffic_options",
         "simulator.console",
         "validation.suites",
-        "validation.serving | validation.clusters",
+        "validation.serving | validation.clusters | validation.studies",
         "validation.live",
         "validation.layer_traces",
         "validation.layer_predictions | validation.calibrate_own",

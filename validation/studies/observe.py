@@ -39,7 +39,7 @@ def observe_routing(
         ffn_T = (routing.ids_TK < n).sum(dim=1).float()
         count_N = choice_counts(routing.ids_TK, len(router.bias_E))[:n].float()
         bias_N = router.bias_E[:n]
-        values = {
+        values: dict[str, float | Tensor] = {
             "ffn_mean": ffn_T.mean(), "ffn_std": ffn_T.std(), "hottest_expert": count_N.max() / count_N.mean(),
             "hottest_device": _hottest_device(plan, ids_BS, routing.ids_TK, router), "bias_mean": bias_N.mean(),
             "bias_std": bias_N.std(), "similarity": router_similarity(router.classifier.weight),

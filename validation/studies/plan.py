@@ -18,16 +18,16 @@ class Plan:
     """Everything that a curve depends on besides the seed, the text and the program.
 
     Sizes: `n_sequences` of `n_tokens` bytes per step. `n_splits`: every expert split into so many, choices times as
-    many. `compensates`: gamma times n_splits (LayerSettings.routed_scaling is `gamma` otherwise). `step_size`: mu of the
-    budget controller, 0 for none. `alpha`: of the device-level balance loss over `n_devices`; `gradient_ratio`: choose
+    many. `compensates`: gamma times n_splits, `gamma` alone otherwise. `step_size`: mu of the budget controller, 0 for
+    none. `alpha`: of the device-level balance loss over `n_devices`; `gradient_ratio`: choose
     alpha anew at each record so that R_g is this in the layer where it is largest, 0: keep alpha. `z_weight`: lambda of
     the hidden z-loss. `grows_at`: train half the layers until this step, then stack them twice; 0: never.
     `record_every`: steps that a row of the record averages over. `watches_variance`: attention logits and MoE outputs.
     """
 
-    n_steps: int = 600
-    n_sequences: int = 8
-    n_tokens: int = 128
+    n_steps: int = 300
+    n_sequences: int = 16
+    n_tokens: int = 64
     n_layers: int = 4
     hidden: int = PROXY_WIDTH
     n_routed_experts: int = 32
@@ -46,7 +46,7 @@ class Plan:
     learning_rate: float = 6e-3
     initial_std: float = 0.1
     epsilon: float = 1e-16
-    step_size: float = 0.03
+    step_size: float = 0.3
     decay_batches: float = float("inf")
     n_devices: int = 8
     alpha: float = 0.0
@@ -58,7 +58,7 @@ class Plan:
 
     @property
     def width_factor(self) -> float:
-        """s of the width transfer."""
+        """S of the width transfer."""
         return self.hidden / PROXY_WIDTH
 
     def spec(self, *, half: bool = False) -> ModelSpec:

@@ -6,6 +6,7 @@ B sequences, S tokens of each, D hidden, E experts of the pool, W vocabulary.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -24,6 +25,7 @@ from workloads.layers.router import Router, Routing
 from workloads.layers.router_health import alpha_for_ratio, gradient_ratio, probability_gradient
 from workloads.layers.routing_watch import RoutingWatch
 from workloads.routing_trace import RoutingTrace
+from workloads.zoo import activated_parameters
 
 _HELD_OUT_BATCHES = 8
 
@@ -61,15 +63,19 @@ class Training:
         with RoutingWatch(self.model) as watch:
             hidden_BSD = self.model.hidden(ids_BS)
         language_loss = _loss(self.model, hidden_BSD, next_BS)
-        balance = [self._balance_loss(routing) for routing in watch.routings]
+        balance = [self._balance_loss(routing) for routing in watch.routings] if self._balances() else []
         seen = {(WHOLE, "", "loss"): float(language_loss.detach()), **observe_activations(hidden_BSD)}
         seen |= observe_routing(plan, ids_BS, watch.routings, self.routers)
-        if self.step % plan.record_every == 0:
+        if balance and self.step % plan.record_every == 0:
             seen |= self._gradient_ratios(language_loss, balance, watch.routings)
         loss = language_loss + plan.z_weight * hidden_z_loss(hidden_BSD)
-        if self.alpha:
-            loss += self.alpha * torch.stack(balance).sum()
+        if balance:
+            loss = loss + self.alpha * torch.stack(balance).sum()
         self._descend(loss)
+        mean_ffn = float(np.mean([seen[layer, "", "ffn_mean"] for layer in range(len(self.routers))]))
+        seen[WHOLE, "", "activated_parameters"] = activated_parameters(
+            plan.spec(half=len(self.routers) < plan.n_layers), mean_ffn
+        )
         seen[WHOLE, "", "gradient_rms"] = gradient_rms(self.model)
         if plan.step_size:
             for controller, router, routing in zip(self.controllers, self.routers, watch.routings, strict=True):
@@ -83,9 +89,14 @@ class Training:
         self.model.load_state_dict(stack_layers(state, half, 2))
         self._control()  # from the biases of the stacked routers
 
+    def _balances(self) -> bool:
+        return bool(self.plan.alpha or self.plan.gradient_ratio)
+
     def _balance_loss(self, routing: Routing) -> Tensor:
         plan, shape = self.plan, (self.plan.n_sequences, self.plan.n_tokens, -1)
-        group_E = group_of_experts(self.routers[0].n_routed_experts, plan.n_zero_experts * plan.n_splits, plan.n_devices)
+        group_E = group_of_experts(
+            self.routers[0].n_routed_experts, plan.n_zero_experts * plan.n_splits, plan.n_devices
+        )
         return device_balance_loss(
             routing.scores_TE.view(shape), routing.ids_TK.view(shape), group_E, n_devices=plan.n_devices,
             mean_ffn_experts=plan.mean_ffn_experts * plan.n_splits,
@@ -94,9 +105,7 @@ class Training:
     def _gradient_ratios(
         self, language_loss: Tensor, balance: Sequence[Tensor], routings: Sequence[Routing]
     ) -> dict[Where, float]:
-        """R_g of every layer where there is a balance loss; chooses alpha anew where the plan asks for a ratio."""
-        if not (self.alpha or self.plan.gradient_ratio):
-            return {}
+        """R_g of every layer; chooses alpha anew where the plan asks for a ratio."""
         pairs = [
             (probability_gradient(loss, routing.scores_TE), probability_gradient(language_loss, routing.scores_TE))
             for loss, routing in zip(balance, routings, strict=True)
@@ -117,7 +126,7 @@ class Training:
 
     @torch.no_grad()
     def evaluate(self) -> dict[Where, float]:
-        """Return the loss on held-out text, altogether and by domain [nats per byte], and what else the plan watches."""
+        """Return the loss on held-out text, altogether and by domain [nats per byte], and what the plan watches."""
         plan, losses = self.plan, list[Tensor]()
         batches = [held_out_batch("mixed", plan.n_sequences, plan.n_tokens, i) for i in range(_HELD_OUT_BATCHES)]
         for batch in batches:
