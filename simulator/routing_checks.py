@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from hw_profiles.faults import Fault
 from simulator.scenario_schema import Scenario
 from workloads.model import ModelSpec
-from workloads.replayed import load_trace
+from workloads.replayed import load_trace, shipped_traces
 from workloads.routing import beta_binomial_std_range
 from workloads.zoo import n_moe_layers
 
@@ -18,7 +18,7 @@ def check_for_bad_routing(scenario: Scenario, model: ModelSpec) -> Iterable[Faul
         yield Fault(
             field="routing.popularity",
             got=repr(routing.popularity),
-            allowed="balanced, power_law:ALPHA, counts:FILE, trace:FILE",
+            allowed="balanced, power_law:ALPHA, counts:FILE, trace:FILE, trace:NAME of a shipped one",
             remedy="write one of these forms",
         )
     elif kind == "power_law" and not (_is_number(argument) and 0.0 < float(argument) <= 10.0):
@@ -68,8 +68,8 @@ def check_for_trace_of_another_model(scenario: Scenario, model: ModelSpec) -> It
         yield Fault(
             field="routing.popularity",
             got=f"{scenario.routing.popularity!r} ({'; '.join(str(error).splitlines())})",
-            allowed="a routing trace recorded by the layers",
-            remedy="check the file",
+            allowed=f"a routing trace recorded by the layers, or a shipped one: {', '.join(shipped_traces())}",
+            remedy="check the file or the name",
         )
         return
     moe = model.moe

@@ -71,6 +71,7 @@ HOUSE = Rules(
         "workloads.choices",
         "workloads.expert_placement",
         "workloads.traffic | workloads.limited_routing",
+        "workloads.routing_fit",
         "workloads.contexts | workloads.routing | workloads.routing_counts | workloads.zoo | workloads.layers"
         " | workloads.hf_config",
         "workloads.step | workloads.graph | workloads.scmoe_models | workloads.indexer",

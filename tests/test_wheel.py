@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("simulator", "hw_profiles", "workloads", "validation")
-DATA = ("*.toml", "*.json", "*.csv", "*.css", "*.js", "py.typed")
+DATA = ("*.toml", "*.json", "*.csv", "*.css", "*.js", "*.npz", "py.typed")
 
 
 @pytest.fixture(scope="module")

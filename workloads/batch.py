@@ -62,9 +62,10 @@ class FfnExperts:
 
 @dataclass(frozen=True, kw_only=True)
 class RoutingSpec:
-    """How tokens choose experts. `popularity`: "balanced", "power_law:ALPHA", "counts:FILE" or "trace:FILE". `draw`:
-    expected loads, or one seeded sample per layer. `zero_experts`: skip (never dispatched), remap0 (sent to expert 0
-    with weight 0), none (all K picks are FFN experts), k8 (K_e FFN experts, none of them zero-computation)."""
+    """How tokens choose experts. `popularity`: "balanced", "power_law:ALPHA", "counts:FILE" or
+    "trace:FILE" (or the name of a shipped trace). `draw`: expected loads, or one seeded sample per layer.
+    `zero_experts`: skip (never dispatched), remap0 (sent to expert 0 with weight 0), none (all K picks are FFN
+    experts), k8 (K_e FFN experts, none of them zero-computation)."""
 
     popularity: str = "balanced"
     ffn_experts: FfnExperts = field(default_factory=FfnExperts)

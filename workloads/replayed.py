@@ -15,14 +15,23 @@ from workloads.ops import FloatArray, IntArray
 from workloads.routing_trace import RoutingTrace, read_routing_trace
 from workloads.step import StepSpec
 
+_SHIPPED = Path(__file__).parent / "traces"
+
+
+def shipped_traces() -> list[str]:
+    """Return the names of the routing traces that ship with longsim, sorted (workloads/traces/README.md)."""
+    return sorted(path.stem for path in _SHIPPED.glob("*.npz"))
+
 
 @lru_cache(maxsize=4)
-def load_trace(path: str) -> RoutingTrace:
-    """Return the routing trace in a file, read once; ValueError says what is wrong with it."""
+def load_trace(name_or_path: str) -> RoutingTrace:
+    """Return a shipped routing trace, or the one in a file, read once; ValueError says what is wrong with it."""
+    shipped = name_or_path in shipped_traces()
+    path = _SHIPPED / f"{name_or_path}.npz" if shipped else Path(name_or_path)
     try:
-        return read_routing_trace(Path(path))
+        return read_routing_trace(path)
     except OSError as error:
-        msg = f"{path}: {error.strerror}"
+        msg = f"{name_or_path}: {error.strerror}"
         raise ValueError(msg) from error
 
 

@@ -64,6 +64,9 @@ def panels_figure(panels: Sequence[Panel]) -> go.Figure:
             title={"text": plain(panel.x_title), "standoff": 4}, type="log" if panel.log_x else "linear",
             exponentformat="power", gridcolor=GRID, zeroline=False, row=row, col=1,
         )  # fmt: skip
+        if panel.marks:
+            settings = sorted({x for curve in panel.curves for x in curve.x})
+            drawn.update_xaxes(tickvals=settings, row=row, col=1)
         drawn.update_yaxes(
             title={"text": plain(panel.y_title)}, type="log" if panel.log_y else "linear", exponentformat="power",
             gridcolor=GRID, zeroline=False, automargin=True, row=row, col=1,

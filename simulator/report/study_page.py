@@ -20,7 +20,7 @@ def write_study_page(
 ) -> None:  # fmt: skip
     """Write the page to `path`, whole or not at all; OSError where it cannot be written. `results`: cells as texts,
     under `headings` (column to heading); `made`: how to make the page again."""
-    numeric = [name for name in headings if name not in {"arm", "quantity"}]
+    numeric = [name for name in headings if name not in {"arm", "quantity", "statistic"}]
     parts = [
         paragraph(question),
         section("Curves", plot(panels_figure(panels), caption=_CAPTION, tools=True)),

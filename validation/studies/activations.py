@@ -3,8 +3,8 @@
 from validation.studies.plan import Plan
 from validation.studies.study import Measure, Study, View
 
-_WEIGHTS = (0.0, 1e-6, 1e-5, 1e-4)
-ARMS = {f"lambda {weight:g}" if weight else "no z-loss": Plan(z_weight=weight) for weight in _WEIGHTS}
+_WEIGHTS = (0.0, 1e-5, 1e-4)
+ARMS = {f"lambda {weight:g}" if weight else "no z-loss": Plan(n_steps=250, z_weight=weight) for weight in _WEIGHTS}
 
 ACTIVATIONS = Study(
     name="activations",

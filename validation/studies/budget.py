@@ -1,14 +1,16 @@
 """Does the expert-bias controller bring FFN experts per token to K_e, and what happens without it?"""
 
+from dataclasses import replace
+
 from validation.studies.plan import Plan
 from validation.studies.study import Bar, Measure, Study, View
 from validation.studies.text import CLASSES
 
-_PLAN = Plan(n_steps=500, decay_batches=500.0)
+_PLAN = Plan(n_steps=600, step_size=0.8, decay_batches=600.0)
 _MEAN = Measure(quantity="ffn_mean", layers="each")
 ARMS = {
     "controller": _PLAN,
-    "no controller": Plan(n_steps=500, step_size=0.0),
+    "no controller": replace(_PLAN, step_size=0.0),
 }
 
 BUDGET = Study(
@@ -43,8 +45,9 @@ BUDGET = Study(
     ],
     cannot=[
         "Words: tokens are bytes, and the report's pattern by word class (layer 1 against 28) has no counterpart.",
-        "The report's settling over billions of tokens: here it is half a million bytes, seen in two domains only.",
+        "The report's settling over billions of tokens: here it is 600,000 bytes, seen in two domains only.",
         "The quality that zero-computation experts buy at equal activated parameters; that needs models that saturate.",
     ],
+    traces={"budget-controlled": "controller", "budget-free": "no controller"},
     bars=[Bar(arm="controller", measure=_MEAN, target=4.0, tolerance=0.01)],
 )  # fmt: skip

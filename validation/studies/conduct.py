@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from simulator.report.formats import number_text
 from simulator.report.replacing import replacing
 from simulator.report.study_page import write_study_page
 from validation.studies.plan import quick
-from validation.studies.runs import train
+from validation.studies.runs import Run, train
 from validation.studies.study import Study, panels, results, verdicts
+from workloads.routing_trace import write_routing_trace
 
 SEEDS = (1, 2, 3)
 """Seed 0 served to choose learning rate, mu and the like; it judges nothing."""
+TRACE_BATCHES = 8
 HEADINGS = {
     "arm": "arm", "quantity": "quantity", "layer": "layer", "statistic": "statistic", "mean": "mean", "low": "least",
     "high": "most", "n_seeds": "seeds",
@@ -37,8 +38,8 @@ def shortened(study: Study) -> Study:
 
 
 def conduct(study: Study, folder: Path, seeds: tuple[int, ...], tell: Progress) -> Conducted:
-    """Run `study` into `folder`: records.csv, results.csv, NAME.html, and checkpoints in runs/ that a later call goes
-    on from. `tell` hears steps done, of how many, and which run is under way."""
+    """Run `study` into `folder`: records.csv, results.csv, NAME.html, traces/, and in runs/ checkpoints, from which a
+    later call goes on. `tell` hears steps done, of how many, and which run is under way."""
     (folder / "runs").mkdir(parents=True, exist_ok=True)
     records, done = list[pd.DataFrame](), 0
     n_steps = len(seeds) * sum(plan.n_steps for plan in study.arms.values())
@@ -51,12 +52,21 @@ def conduct(study: Study, folder: Path, seeds: tuple[int, ...], tell: Progress) 
 
             run = train(plan, seed, folder / "runs" / f"{number}-{seed}.pt", heard)
             records.append(run.record.assign(arm=arm, seed=seed))
+            if seed == seeds[0]:
+                _record(study, arm, run, folder / "traces")
             done += plan.n_steps
             tell(done, n_steps, label)
     table = pd.concat(records, ignore_index=True)
     found = Conducted(results=results(study, table), verdicts=verdicts(study, table))
     _write(study, folder, table, found)
     return found
+
+
+def _record(study: Study, arm: str, run: Run, folder: Path) -> None:
+    """Write the routing traces that the study records of this arm."""
+    for name in (name for name, recorded in study.traces.items() if recorded == arm):
+        folder.mkdir(exist_ok=True)
+        write_routing_trace(run.training.record(TRACE_BATCHES), folder / f"{name}.npz")
 
 
 def _write(study: Study, folder: Path, records: pd.DataFrame, found: Conducted) -> None:
@@ -80,5 +90,5 @@ def texts(table: pd.DataFrame) -> pd.DataFrame:
     """Return results as texts: what is of a class or domain named with its quantity, all layers as a dash."""
     quantity = [name if not of else f"{name} ({of})" for name, of in zip(table["quantity"], table["of"], strict=True)]
     layer = ["mean" if layer < 0 else str(layer) for layer in table["layer"]]
-    numbers = {name: table[name].map(number_text) for name in ("mean", "low", "high")}
+    numbers = {name: table[name].map("{:.4g}".format) for name in ("mean", "low", "high")}
     return table.assign(quantity=quantity, layer=layer, n_seeds=table["n_seeds"].astype(str), **numbers)

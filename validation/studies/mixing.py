@@ -5,14 +5,19 @@ from validation.studies.study import Measure, Study, View
 from validation.studies.text import DOMAINS, Mix
 
 _STEP_SIZES = (0.1, 0.3, 1.0)
+_RECORDED = 0.3
 _MIXES: tuple[Mix, ...] = ("mixed", "grouped")
 
 
 def _plan(mix: Mix, step_size: float) -> Plan:
-    return Plan(n_steps=240, n_layers=2, mix=mix, step_size=step_size, record_every=1)
+    return Plan(n_steps=200, mix=mix, step_size=step_size, record_every=1)
 
 
-ARMS = {f"{mix}, mu {step_size:g}": _plan(mix, step_size) for mix in _MIXES for step_size in _STEP_SIZES}
+def _arm(mix: Mix, step_size: float) -> str:
+    return f"{mix}, mu {step_size:g}"
+
+
+ARMS = {_arm(mix, step_size): _plan(mix, step_size) for mix in _MIXES for step_size in _STEP_SIZES}
 
 MIXING = Study(
     name="mixing",
@@ -36,6 +41,7 @@ MIXING = Study(
         View(quantity="bias_std", title="Spread of the biases over experts", y_title="probability"),
         View(quantity="held_out_loss", title="Loss on held-out text", y_title="nats per byte"),
     ],
+    traces={f"mixing-{mix}": _arm(mix, _RECORDED) for mix in _MIXES},
     shows=[
         "How far the budget and the hottest expert of a batch move when the controller sees one domain at a time, and "
         "how the step size trades speed of settling against chasing the last batch (wander: standard deviation over "

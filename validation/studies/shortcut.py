@@ -4,10 +4,10 @@ from validation.studies.plan import Plan
 from validation.studies.study import Measure, Study, View
 
 ARMS = {
-    "none (position of a plain MoE)": Plan(shortcut=None),
-    "position 1 (after the first FFN)": Plan(shortcut=1),
-    "position 2 (after the first attention; LongCat)": Plan(shortcut=2),
-    "position 3 (input of the layer)": Plan(shortcut=3),
+    "none (position of a plain MoE)": Plan(n_steps=200, shortcut=None),
+    "position 1 (after the first FFN)": Plan(n_steps=200, shortcut=1),
+    "position 2 (after the first attention; LongCat)": Plan(n_steps=200, shortcut=2),
+    "position 3 (input of the layer)": Plan(n_steps=200, shortcut=3),
 }
 
 SHORTCUT = Study(

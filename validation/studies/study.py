@@ -1,7 +1,7 @@
 """What a study is, and how its records become results and panels."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -65,7 +65,9 @@ class Bar:
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """A question, the arms (plans) that answer it, what is read off and drawn, and what it can and cannot say."""
+    """A question, the arms (plans) that answer it, what is read off and drawn, and what it can and cannot say.
+
+    `traces`: name of a routing trace to record, and the arm whose first seed's model records it when it is trained."""
 
     name: str
     title: str
@@ -76,6 +78,7 @@ class Study:
     shows: Sequence[str]
     cannot: Sequence[str]
     bars: Sequence[Bar] = ()
+    traces: Mapping[str, str] = field(default_factory=dict)
 
 
 def results(study: Study, records: pd.DataFrame) -> pd.DataFrame:

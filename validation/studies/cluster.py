@@ -1,0 +1,46 @@
+"""What recorded routing does to a cluster: one scenario under each shipped trace, beside the fitted law."""
+
+import numpy as np
+import pandas as pd
+
+from simulator.balance import balance_over_steps
+from simulator.evaluate import evaluate
+from simulator.scenario import load_scenario
+from workloads.replayed import load_trace, shipped_traces
+from workloads.routing_fit import fit_ffn_experts
+
+SCENARIO = "training-laws-decode-h800x16"
+
+
+def cluster_table() -> pd.DataFrame:
+    """Return one row per shipped trace, and one where routing is even.
+
+    `trace`; `ffn_mean`, `ffn_std` of FFN experts per token over all layers; `law`: beta-binomial or binomial, fitted;
+    `misfit`: total variation distance, and `worst_misfit` of a single layer's fit; `step_s` under the trace,
+    `law_step_s` under even popularity with the fitted law; `load_imbalance`: hottest rank over mean, mean over layers;
+    `hottest_rank`; `batch_imbalance`: the same of single recorded batches, mean.
+    """
+    rows = [{"trace": "balanced", **_even([])}, *(_row(name) for name in shipped_traces())]
+    return pd.DataFrame(rows)
+
+
+def _row(name: str) -> dict[str, object]:
+    trace = load_trace(name)
+    ffn_LM = trace.ffn_experts()
+    whole = fit_ffn_experts(ffn_LM.ravel(), trace.top_k)
+    misfits = [fit_ffn_experts(ffn_M, trace.top_k).misfit for ffn_M in ffn_LM]
+    scenario = load_scenario(SCENARIO, [f"routing.popularity=trace:{name}"])
+    metrics = evaluate(scenario).metrics
+    spread = f"std={whole.std}" if whole.kind == "beta_binomial" else ""
+    law = [f"routing.ffn_experts={{kind='{'beta_binomial' if spread else 'fixed'}', mean={whole.mean}, {spread}}}"]
+    return {
+        "trace": name, "ffn_mean": whole.mean, "ffn_std": whole.std, "law": whole.kind, "misfit": whole.misfit,
+        "worst_misfit": max(misfits), "step_s": metrics["step_s"], "law_step_s": _even(law)["step_s"],
+        "load_imbalance": metrics["load_imbalance"], "hottest_rank": metrics["hottest_rank"],
+        "batch_imbalance": float(np.mean(balance_over_steps(scenario.step)["load_imbalance"])),
+    }  # fmt: skip
+
+
+def _even(law: list[str]) -> dict[str, object]:
+    metrics = evaluate(load_scenario(SCENARIO, ["routing.popularity=balanced", *law])).metrics
+    return {name: metrics[name] for name in ("step_s", "load_imbalance", "hottest_rank")}
