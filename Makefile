@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check bench goldens clean
+.PHONY: demo test check bench goldens studies clean
 
 demo: $(VENV)/.core
 	$(BIN)/longsim demo
@@ -32,6 +32,12 @@ $(VENV)/.core: pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/.core
 	$(PIP) -e ".[dev]"
 	touch $@
+
+# about an hour on one core; a study that was stopped goes on
+STUDIES := budget mixing balance shortcut growth epsilon variance activations
+studies: $(VENV)/.dev
+	for name in $(STUDIES); do $(BIN)/longsim study $$name --out build/studies/$$name || test $$? = 1; done
+	$(BIN)/python docs/regenerate_training_laws.py build/studies
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -9,6 +9,7 @@ from plotly.subplots import make_subplots
 from simulator.report.theme import EMPHASIS, GRID, figure, plain
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#C7522A", "#3B4A8C", "#7FD1B5")
+_DASHES = ("solid", "dash", "dot")
 _PANEL_PX, _FRAME_PX = 230, 90
 _BAND_OPACITY = 0.15
 
@@ -45,17 +46,17 @@ def panels_figure(panels: Sequence[Panel]) -> go.Figure:
         rows=len(panels), cols=1, subplot_titles=[plain(panel.title) for panel in panels],
         vertical_spacing=min(72 / height, 0.9 / len(panels)),
     )  # fmt: skip
-    colours: dict[str, str] = {}
+    looks: dict[str, tuple[str, str]] = {}
     for row, panel in enumerate(panels, start=1):
         for curve in panel.curves:
-            is_new = curve.name not in colours
-            colour = colours.setdefault(curve.name, COLOURS[len(colours) % len(COLOURS)])
-            for trace in _traces(panel, curve, colour, in_legend=is_new):
+            is_new = curve.name not in looks
+            look = looks.setdefault(curve.name, _look(len(looks)))
+            for trace in _traces(panel, curve, look, in_legend=is_new):
                 drawn.add_trace(trace, row=row, col=1)
         for level in panel.levels:
             drawn.add_hline(y=level, line={"color": EMPHASIS, "dash": "dot", "width": 1.5}, row=row, col=1)
     drawn.update_layout(figure([], height=height).layout)
-    top_px = 24 + 22 * (1 + len(colours) // 4)
+    top_px = 24 + 22 * (1 + len(looks) // 4)
     drawn.update_layout(
         margin={"l": 12, "r": 20, "t": top_px + 26, "b": 44}, legend={"y": 1 + 26 / height, "yanchor": "bottom"}
     )
@@ -75,7 +76,13 @@ def panels_figure(panels: Sequence[Panel]) -> go.Figure:
     return drawn
 
 
-def _traces(panel: Panel, curve: Curve, colour: str, *, in_legend: bool) -> Sequence[go.Scatter]:
+def _look(number: int) -> tuple[str, str]:
+    """Colour and dash of a curve: dashes tell apart what has one colour."""
+    return COLOURS[number % len(COLOURS)], _DASHES[number // len(COLOURS) % len(_DASHES)]
+
+
+def _traces(panel: Panel, curve: Curve, look: tuple[str, str], *, in_legend: bool) -> Sequence[go.Scatter]:
+    colour, dash = look
     band = go.Scatter(
         x=[*curve.x, *reversed(curve.x)], y=[*curve.high, *reversed(curve.low)], fill="toself", fillcolor=colour,
         opacity=_BAND_OPACITY, line={"width": 0}, mode="lines", hoverinfo="skip", showlegend=False,
@@ -83,7 +90,7 @@ def _traces(panel: Panel, curve: Curve, colour: str, *, in_legend: bool) -> Sequ
     )  # fmt: skip
     line = go.Scatter(
         x=list(curve.x), y=list(curve.mean), mode="lines+markers" if panel.marks else "lines", name=plain(curve.name),
-        legendgroup=curve.name, showlegend=in_legend, line={"color": colour, "width": 2},
+        legendgroup=curve.name, showlegend=in_legend, line={"color": colour, "width": 2, "dash": dash},
         hovertemplate=f"%{{y:.4g}} at %{{x:.4g}}<extra>{plain(curve.name)}</extra>",
     )  # fmt: skip
     return band, line

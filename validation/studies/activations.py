@@ -4,7 +4,7 @@ from validation.studies.plan import Plan
 from validation.studies.study import Measure, Study, View
 
 _WEIGHTS = (0.0, 1e-5, 1e-4)
-ARMS = {f"lambda {weight:g}" if weight else "no z-loss": Plan(n_steps=250, z_weight=weight) for weight in _WEIGHTS}
+ARMS = {f"lambda {weight:g}" if weight else "no z-loss": Plan(n_steps=200, z_weight=weight) for weight in _WEIGHTS}
 
 ACTIVATIONS = Study(
     name="activations",

@@ -5,7 +5,7 @@ from dataclasses import replace
 from validation.studies.plan import Plan
 from validation.studies.study import Measure, Study, View
 
-_PLAN = Plan(n_layers=2)
+_PLAN = Plan(n_steps=200, n_layers=2)
 ARMS = {
     "controller alone": _PLAN,
     "alpha for R_g = 0.1": replace(_PLAN, gradient_ratio=0.1),

@@ -3,7 +3,7 @@
 from validation.studies.plan import Plan
 from validation.studies.study import Measure, Study, View
 
-_N_STEPS = 300
+_N_STEPS = 240
 ARMS = {
     "random start, 4 layers": Plan(n_steps=_N_STEPS),
     "2 layers, stacked after a quarter": Plan(n_steps=_N_STEPS, grows_at=_N_STEPS // 4),

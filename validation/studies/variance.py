@@ -7,7 +7,7 @@ from validation.studies.study import Measure, Study, Sweep
 
 _WIDTHS = (24, 48, 96)
 _SPLITS = (1, 2, 4)
-_PLAN = Plan(n_steps=120, n_layers=2, watches_variance=True)
+_PLAN = Plan(n_steps=100, n_layers=2, watches_variance=True)
 _WHOLE = replace(_PLAN, n_routed_experts=16, n_zero_experts=0, top_k=4, mean_ffn_experts=4.0, step_size=0.0)
 _ON = {"on": True, "off": False}
 _WIDTH_ARMS = {
