@@ -21,7 +21,10 @@ EPSILON = Study(
               log_y=True),
         View(quantity="held_out_loss", title="Loss on held-out text", y_title="nats per byte"),
     ],
-    shows=["From which epsilon on the loss suffers, beside the RMS of the gradient that Adam is given (all weights together, clipped to norm 1)."],
+    shows=[
+        "From which epsilon on the loss suffers, beside the RMS of the gradient that Adam is given (all weights "
+        "together, clipped to norm 1).",
+    ],
     cannot=[
         "Gradients of a large model with tiny learning signal per weight: their RMS comes down to the usual 1e-8, here "
         "it stays far above, so that 1e-8 and 1e-16 must agree.",
