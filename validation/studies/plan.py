@@ -97,6 +97,6 @@ def quick(plan: Plan) -> Plan:
     """Return `plan` cut down to seconds: the same code on a run too short to mean anything."""
     n_steps = 12
     return replace(
-        plan, n_steps=n_steps, n_sequences=2, n_tokens=32, n_layers=2, record_every=2 if plan.record_every > 1 else 1,
+        plan, n_steps=n_steps, n_sequences=2, n_tokens=32, n_layers=2, record_every=4 if plan.record_every > 1 else 1,
         grows_at=n_steps // 2 if plan.grows_at else 0,
     )  # fmt: skip

@@ -19,6 +19,11 @@ from validation.studies.training import Training
 TINY = replace(quick(Plan()), n_steps=4, record_every=1)
 
 
+@pytest.fixture(autouse=True)
+def _one_batch_held_out(monkeypatch):
+    monkeypatch.setattr("validation.studies.training._HELD_OUT_BATCHES", 1)
+
+
 def silent(_steps):
     pass
 
@@ -160,6 +165,7 @@ def test_panels_over_steps_and_over_settings():
     assert (curve.x, curve.mean, curve.low) == ([10.0, 20.0], [2.0, 4.0], [1.5, 3.0])
 
 
+@pytest.mark.slow
 def test_a_quick_study_writes_records_results_page_and_traces(tmp_path):
     told = []
     found = conduct(shortened(STUDIES["budget"]), tmp_path, (1,), lambda *heard: told.append(heard))
