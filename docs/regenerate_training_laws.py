@@ -63,7 +63,7 @@ def cluster_rows() -> pd.DataFrame:
     """Return the cluster table as it stands in docs/studies/cluster.csv: figures to four digits, times in ms."""
     table = cluster_table()
     for name in ("step_s", "law_step_s"):
-        table.insert(table.columns.get_loc(name), name.replace("_s", "_ms"), 1e3 * table.pop(name))
+        table.insert(table.columns.get_loc(name), name.removesuffix("_s") + "_ms", 1e3 * table.pop(name))
     numbers = table.select_dtypes("float").columns
     table[numbers] = table[numbers].map(lambda value: "" if pd.isna(value) else f"{value:.4g}")
     return table.fillna("")

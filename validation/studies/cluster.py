@@ -1,5 +1,7 @@
 """What recorded routing does to a cluster: one scenario under each shipped trace, beside the fitted law."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -20,7 +22,7 @@ def cluster_table() -> pd.DataFrame:
     `law_step_s` under even popularity with the fitted law; `load_imbalance`: hottest rank over mean, mean over layers;
     `hottest_rank`; `batch_imbalance`: the same of single recorded batches, mean.
     """
-    rows = [{"trace": "balanced", **_even([])}, *(_row(name) for name in shipped_traces())]
+    rows = [{"trace": "balanced", **_even({})}, *(_row(name) for name in shipped_traces())]
     return pd.DataFrame(rows)
 
 
@@ -31,8 +33,9 @@ def _row(name: str) -> dict[str, object]:
     misfits = [fit_ffn_experts(ffn_M, trace.top_k).misfit for ffn_M in ffn_LM]
     scenario = load_scenario(SCENARIO, [f"routing.popularity=trace:{name}"])
     metrics = evaluate(scenario).metrics
-    spread = f"std={whole.std}" if whole.kind == "beta_binomial" else ""
-    law = [f"routing.ffn_experts={{kind='{'beta_binomial' if spread else 'fixed'}', mean={whole.mean}, {spread}}}"]
+    law = {"mean": whole.mean} | (
+        {"std": whole.std, "kind": "'beta_binomial'"} if whole.kind == "beta_binomial" else {}
+    )
     return {
         "trace": name, "ffn_mean": whole.mean, "ffn_std": whole.std, "law": whole.kind, "misfit": whole.misfit,
         "worst_misfit": max(misfits), "step_s": metrics["step_s"], "law_step_s": _even(law)["step_s"],
@@ -41,6 +44,7 @@ def _row(name: str) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _even(law: list[str]) -> dict[str, object]:
-    metrics = evaluate(load_scenario(SCENARIO, ["routing.popularity=balanced", *law])).metrics
+def _even(law: Mapping[str, object]) -> dict[str, object]:
+    settings = [f"routing.ffn_experts.{key}={value}" for key, value in law.items()]
+    metrics = evaluate(load_scenario(SCENARIO, ["routing.popularity=balanced", *settings])).metrics
     return {name: metrics[name] for name in ("step_s", "load_imbalance", "hottest_rank")}
