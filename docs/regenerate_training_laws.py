@@ -42,7 +42,7 @@ def markdown(path: Path) -> str:
 
 def _measure(row: dict[str, object]) -> str:
     of, layer = (
-        f" of {row['of']}s" if row["of"] else "",
+        f" ({row['of']})" if row["of"] else "",
         f", layer {row['layer']}" if int(str(row["layer"])) >= 0 else "",
     )
     return f"{row['quantity']}{of}{layer}{_STATISTIC[str(row['statistic'])]}"

@@ -43,7 +43,7 @@ def test_a_table_of_results_is_laid_out_by_the_longer_side(tmp_path):
     path.write_text(head + "a,-1,,loss,last,2,1,3,3\nb,0,digit,ffn_mean,late,4.00049,4,5,3\n")
     assert regenerate.markdown(path).splitlines() == [
         "|  | a | b |", "|---|---|---|", "| loss at the end | 2 (1 to 3) | – |",
-        "| ffn_mean of digits, layer 0 | – | 4 (4 to 5) |",
+        "| ffn_mean (digit), layer 0 | – | 4 (4 to 5) |",
     ]  # fmt: skip
 
 
