@@ -5,7 +5,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-MODULES = ("engine", "process", "curves", "traces", "cluster", "compare", "sweep", "serving")
+MODULES = ("engine", "process", "curves", "traces", "cluster", "compare", "sweep", "serving", "planning")
 WITH_TORCH = ("layers",)
 BARS = {
     "engine_uncontended_vs_simpy": (">=", 0.75),
@@ -31,6 +31,10 @@ BARS = {
     "serving.longcat_100k_s": ("<=", 30.0),
     "serving.longcat_100k_peak_mb": ("<=", 600.0),
     "serving.longcat_growth": ("<=", 2.2),
+    "planning.bounded_per_s": (">=", 300.0),
+    "planning.simulated_per_s": (">=", 50.0),
+    "planning.deepseek_32_h200_s": ("<=", 10.0),
+    "planning.longcat_256_h800_s": ("<=", 30.0),
     "serving.split_10k_s": ("<=", 8.0),
     "serving.split_10k_peak_mb": ("<=", 600.0),
     "traces.read_million_events_s": ("<=", 10.0),

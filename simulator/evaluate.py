@@ -13,6 +13,7 @@ from simulator.amounts import amounts_by_kind
 from simulator.answer import Answer, Assumption
 from simulator.balance import balance_metrics
 from simulator.critical_path import critical_path, shares
+from simulator.demands import KnownCosts
 from simulator.intervals import intervals, step_interval_s
 from simulator.metrics import bytes_by_tier, device_times, flops_per_gpu, kind_table, time_metrics
 from simulator.rebalancing import rebalancing
@@ -48,8 +49,11 @@ def run_scenario(scenario: Scenario) -> Run:
     return run_step(scenario, scenario.step)
 
 
-def run_step(scenario: Scenario, step: StepSpec, fitted: Fitted | None = None) -> Run:
-    """Return another step of work, simulated as the scenario runs its own, or with these curves in place of its own."""
+def run_step(
+    scenario: Scenario, step: StepSpec, fitted: Fitted | None = None, *, known: KnownCosts | None = None
+) -> Run:
+    """Return another step of work, simulated as the scenario runs its own, or with these curves in place of its own;
+    `known`: costs of earlier steps on its machine and curves, added to."""
     options = scenario.run
     return simulate(
         lower(step, scenario.schedule),
@@ -60,6 +64,7 @@ def run_step(scenario: Scenario, step: StepSpec, fitted: Fitted | None = None) -
         fitted=scenario.fitted if fitted is None else fitted,
         interference=options.interference,
         backend=options.backend,
+        known=known,
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +23,7 @@ from workloads.schedules.table import SCHEDULES
 from workloads.step import AllToAll, Part, StepSpec
 from workloads.zoo import ZOO
 
+_READ = ("profile", "fitted", "model_spec")  # of files and zoo, kept once looked up
 HOLDS_SMS: tuple[AllToAll, ...] = ("normal", "pairwise", "hierarchical", "one_sided")
 
 
@@ -107,6 +108,13 @@ class Scenario:
         """The model with its overrides; InputFaults if there is none of that name or path, or no such field."""
         return override_model(find_model(self.model), self.model_overrides)
 
+    def variant(self, **changes: object) -> "Scenario":
+        """Return the scenario with other values of keys that say nothing of machine, model or curves: what has been
+        read for these is not read again."""
+        other = replace(self, **changes)  # type: ignore[arg-type]
+        other.__dict__.update((name, self.__dict__[name]) for name in _READ if name in self.__dict__)
+        return other
+
     @property
     def all_to_all(self) -> AllToAll:
         """The kernel family of the expert all-to-all, resolved."""
@@ -126,7 +134,7 @@ class Scenario:
         """The shared links of the machine's fabric that can bind."""
         return shared_borders(self.profile, self.n_gpus)
 
-    @property
+    @cached_property
     def step(self) -> StepSpec:
         """The step of work that this scenario asks for."""
         return StepSpec(

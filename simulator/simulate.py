@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hw_profiles.fitted import Fitted
 from hw_profiles.schema import HardwareProfile
 from simulator.costs.cost import Cost, Machine, capacities
-from simulator.demands import costs_of
+from simulator.demands import KnownCosts, costs_of
 from simulator.engine.plan import Times
 from simulator.engine.run import run
 from simulator.resources import Activity
@@ -48,13 +48,15 @@ def simulate(
     fitted: Fitted | None = None,
     interference: str = "normal",
     backend: str = "sglang",
+    known: KnownCosts | None = None,
 ) -> Run:
     """Return the run of `graph` on `profile`.
 
     `launch`: "graph" or "eager" gaps before each kernel. `contention` false: no op slows another. `compute_sms`: SMs
     that compute kernels take at most (0: all). `fitted`: curves that price the kernels they know (None: rooflines).
     `interference`: all-to-alls that lose pace beside compute by its fitted shares: "normal" kernels, "all" or "off".
-    `backend`: whose kernels to take where several were measured.
+    `backend`: whose kernels to take where several were measured. `known`: costs of earlier graphs with the same
+    profile and curves, added to.
     """
     sms = min(compute_sms or profile.device.n_sms, profile.device.n_sms)
     machine = Machine(
@@ -66,7 +68,7 @@ def simulate(
         interference=interference,
         backend=backend,
     )
-    costs = costs_of(graph, machine)
+    costs = costs_of(graph, machine, known)
     activities = [
         Activity(stream=op.stream, deps=op.deps, demand=cost.demand, name=op.name)
         for op, cost in zip(graph.ops, costs, strict=True)

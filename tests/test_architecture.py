@@ -13,7 +13,7 @@ HOUSE = Rules(
     layers=(
         "longsim",
         "validation.cli | simulator.cli | simulator.compare_command | simulator.machine_command"
-        " | simulator.replay_command | simulator.sweep_command | simulator.whatif_command",
+        " | simulator.replay_command | simulator.plan_command | simulator.sweep_command | simulator.whatif_command",
         "simulator.runs_command | simulator.replay_watch | simulator.sweep_watch",
         "simulator.traffic_options",
         "simulator.console",
@@ -41,7 +41,7 @@ HOUSE = Rules(
         "simulator.jobs | simulator.runs_out",
         "simulator.processes | simulator.store",
         "simulator.report | simulator.break_even",
-        "simulator.differences | simulator.stored_run",
+        "simulator.differences | simulator.stored_run | simulator.planner",
         "simulator.run_key | simulator.relative",
         "simulator.question | simulator.slo_words",
         "simulator.serving",
@@ -98,6 +98,7 @@ HOUSE = Rules(
             "simulator.compare_command",
             "simulator.machine_command",
             "simulator.replay_command",
+            "simulator.plan_command",
             "simulator.sweep_command",
             "simulator.runs_command",
             "simulator.whatif_command",
@@ -112,6 +113,7 @@ HOUSE = Rules(
             "simulator.compare_command",
             "simulator.machine_command",
             "simulator.replay_command",
+            "simulator.plan_command",
             "simulator.console",
             "validation.cli",
         ),

@@ -10,7 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PAGES = (
-    "README.md", "docs/layers.md", "docs/schedules.md", "docs/traffic.md", "docs/sweeps.md", "docs/training_laws.md",
+    "README.md", "docs/layers.md", "docs/schedules.md", "docs/traffic.md", "docs/sweeps.md",
+    "docs/planning.md", "docs/training_laws.md",
 )  # fmt: skip
 BLOCKS = [
     block

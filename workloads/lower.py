@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from workloads.batch import Batch, Mtp, Precision
 from workloads.contexts import draw_contexts, rank_batches
 from workloads.graph import OpGraph
 from workloads.loads import RoutedLoads, routed_loads
@@ -16,6 +17,8 @@ from workloads.ops import FloatArray
 from workloads.schedules.build import Deps, GraphBuilder
 from workloads.schedules.table import SCHEDULES
 from workloads.step import StepSpec
+
+_ANY_BATCH, _ANY_PRECISION, _NO_DRAFTS = Batch(), Precision(), Mtp()
 
 
 def lower(step: StepSpec, schedule: str, *, reduce_ranks: bool = True) -> OpGraph:
@@ -54,11 +57,23 @@ def _loads(step: StepSpec, tokens_R: FloatArray, part: int) -> RoutedLoads:
     """The routed loads, remembered over the schedules that a comparison tries; files may change, so theirs are not."""
     if step.routing.popularity.startswith(("counts:", "trace:")):
         return routed_loads(step, tokens_R, part)
-    text = f"{step} {part} {tokens_R.tolist()}"
+    text = f"{_what_loads_follow_from(step)} {part} {tokens_R.tolist()}"
     return _remembered(_Asked(text=text, step=step, tokens_R=tokens_R, part=part))
 
 
-@lru_cache(maxsize=16)
+def _what_loads_follow_from(step: StepSpec) -> StepSpec:
+    """The step without what cannot change the loads of given tokens: how attention and dense FFNs are split, number
+    formats, contexts, parts. Of a placement made from a window of steps everything counts."""
+    if step.layout.window_steps:
+        return step
+    layout = replace(step.layout, attention_tp=1, dense_tp=1)
+    return replace(
+        step, layout=layout, batch=_ANY_BATCH, precision=_ANY_PRECISION, mtp=_NO_DRAFTS, parts=(), chunks=None,
+        fullest=None,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=256)
 def _remembered(asked: _Asked) -> RoutedLoads:
     return routed_loads(asked.step, asked.tokens_R, asked.part)
 

@@ -7,7 +7,7 @@ from simulator.scenario_schema import Scenario
 from simulator.serving.step_times import Prefills, StepBatch
 from simulator.simulate import Run
 from workloads.batch import Chunks, FullestGroup
-from workloads.step import Part
+from workloads.step import Part, StepSpec
 
 _NO_DRAFTS: tuple[Part, ...] = ("layers", "lm_head", "sampling")
 
@@ -32,11 +32,11 @@ class SimulatedStepTimes:
 
     def __init__(self, scenario: Scenario, *, draw_number: int = 0) -> None:
         """`draw_number`: of the choices, where the scenario draws them."""
-        decode = replace(scenario, phase="decode")
+        decode = scenario.variant(phase="decode")
         all_to_all = "normal" if scenario.run.all_to_all == "auto" else scenario.run.all_to_all
         self._decode = decode
         self._draw_number = draw_number
-        self._with_prompts = replace(decode, run=replace(scenario.run, all_to_all=all_to_all))
+        self._with_prompts = decode.variant(run=replace(scenario.run, all_to_all=all_to_all))
         self._known: dict[StepBatch, float] = {}
 
     @property
@@ -53,20 +53,28 @@ class SimulatedStepTimes:
 
     def run(self, batch: StepBatch) -> Run:
         """Return the simulated step."""
-        scenario = self._with_prompts if batch.prefills else self._decode
-        n_gpus, n, tp = scenario.n_gpus, batch.n_decode, scenario.layout.attention_tp
-        chunks, fullest = _chunks(batch.prefills, n_gpus), batch.fullest
-        if fullest is not None and fullest.prefills:
-            chunks = replace(chunks, busiest=_chunks(fullest.prefills, tp))
-        per_gpu = replace(
-            scenario.batch, sequences_per_gpu=n / n_gpus, prompt_tokens=0,
-            context_tokens=batch.decode_context_tokens / n if n else 0.0,
-        )  # fmt: skip
-        step = replace(
-            scenario.step, batch=per_gpu, draw_number=self._draw_number, chunks=chunks if batch.prefills else None,
-            parts=scenario.run.parts if n else tuple(part for part in scenario.run.parts if part in _NO_DRAFTS),
-            fullest=None if fullest is None else FullestGroup(
-                sequences=fullest.n_decode, context_tokens=fullest.context_tokens
-            ),
-        )  # fmt: skip
-        return run_step(scenario, step)
+        scenario = self.scenario_of(batch)
+        return run_step(scenario, step_of(scenario, batch, draw_number=self._draw_number))
+
+    def scenario_of(self, batch: StepBatch) -> Scenario:
+        """Return the scenario under which a step runs."""
+        return self._with_prompts if batch.prefills else self._decode
+
+
+def step_of(scenario: Scenario, batch: StepBatch, *, draw_number: int = 0) -> StepSpec:
+    """Return the work of one step on the replica of a scenario; `draw_number`: of the choices, where it draws them."""
+    n_gpus, n, tp = scenario.n_gpus, batch.n_decode, scenario.layout.attention_tp
+    chunks, fullest = _chunks(batch.prefills, n_gpus), batch.fullest
+    if fullest is not None and fullest.prefills:
+        chunks = replace(chunks, busiest=_chunks(fullest.prefills, tp))
+    per_gpu = replace(
+        scenario.batch, sequences_per_gpu=n / n_gpus, prompt_tokens=0,
+        context_tokens=batch.decode_context_tokens / n if n else 0.0,
+    )  # fmt: skip
+    return replace(
+        scenario.step, batch=per_gpu, draw_number=draw_number, chunks=chunks if batch.prefills else None,
+        parts=scenario.run.parts if n else tuple(part for part in scenario.run.parts if part in _NO_DRAFTS),
+        fullest=None if fullest is None else FullestGroup(
+            sequences=fullest.n_decode, context_tokens=fullest.context_tokens
+        ),
+    )  # fmt: skip

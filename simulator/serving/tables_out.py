@@ -27,7 +27,7 @@ def write_tables(run: ServingRun, folder: Path, table_format: str) -> None:
     """Write `requests` and `samples` into `folder`, which is made if it is not there."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in (("requests", run.requests), ("samples", run.samples)):
-        _write(table, folder / f"{name}.{table_format}")
+        write_table(table, folder / f"{name}.{table_format}")
 
 
 class EndedTable:
@@ -53,7 +53,8 @@ class EndedTable:
         self._path.unlink(missing_ok=True)
 
 
-def _write(table: pd.DataFrame, path: Path) -> None:
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write one table, in the format that the file's name ends with."""
     if path.suffix == ".parquet":
         table.to_parquet(path, index=False)
     else:

@@ -1,0 +1,1 @@
+"""Plans: the smallest, cheapest cluster that meets the targets."""

@@ -1,0 +1,95 @@
+"""How much of a plan's reckoned rate survives a replay: fewer requests, or more replicas, until every target is met.
+
+Both seeds of a trial have to meet the targets; a rate is lowered, or the pool that misses grows, until they do.
+"""
+
+from dataclasses import dataclass, replace
+from math import ceil
+
+from simulator.planner.confirm import Confirmation, Rehearsal
+from simulator.planner.load import Load
+from simulator.planner.question import Question
+from simulator.planner.sizing import Plan
+from simulator.planner.workshop import Workshop
+
+_STEP = 0.93  # by which a rate falls from trial to trial
+_TRIALS = 10
+_SEEDS = 2
+_GROWTH = 0.05  # of the replicas of a pool that misses its target, at least one
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settled:
+    """A plan at the rate at which its replays meet the targets. `trials`: all replays, the last ones those that count;
+    `confirmed`: whether they met them (false: none did, or nothing was replayed)."""
+
+    plan: Plan
+    rate_per_s: float
+    confirmed: bool
+    trials: tuple[Confirmation, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A plan to be settled, with all that a process of its own needs. `wanted_per_s`: the rate that it has to take (0:
+    as much as it can); `most_gpus` it may grow to; `node` devices stand in a node."""
+
+    question: Question
+    load: Load
+    plan: Plan
+    wanted_per_s: float
+    most_gpus: int
+    node: int
+
+
+def settle(job: Job) -> Settled:
+    """Return the plan with the rate at which it was confirmed, or, for a wanted rate, with the replicas."""
+    shop = Workshop(job.question, job.plan.machine, job.load)
+    return _with_more_replicas(job, shop) if job.wanted_per_s else _with_fewer_requests(job, shop)
+
+
+def _with_fewer_requests(job: Job, shop: Workshop) -> Settled:
+    rehearsal, rate = Rehearsal(shop, job.plan), job.plan.rate_per_s
+    trials: list[Confirmation] = []
+    for _ in range(_TRIALS):
+        found = _tried(rehearsal, rate, job.question.seed)
+        trials += found
+        if found[-1].met:
+            return Settled(plan=job.plan, rate_per_s=rate, confirmed=True, trials=tuple(trials))
+        rate *= _STEP
+    return Settled(plan=job.plan, rate_per_s=rate, confirmed=False, trials=tuple(trials))
+
+
+def _with_more_replicas(job: Job, shop: Workshop) -> Settled:
+    plan, trials = job.plan, list[Confirmation]()
+    for _ in range(_TRIALS):
+        found = _tried(Rehearsal(shop, plan), job.wanted_per_s, job.question.seed)
+        trials += found
+        if found[-1].met:
+            return Settled(plan=plan, rate_per_s=job.wanted_per_s, confirmed=True, trials=tuple(trials))
+        grown = _grown(plan, found[-1], job.node)
+        if grown.n_gpus > job.most_gpus:
+            break
+        plan = grown
+    return Settled(plan=plan, rate_per_s=job.wanted_per_s, confirmed=False, trials=tuple(trials))
+
+
+def _tried(rehearsal: Rehearsal, rate_per_s: float, seed: int) -> list[Confirmation]:
+    """Short replays, then long ones, until one misses."""
+    found: list[Confirmation] = []
+    for replay in (rehearsal.glance, rehearsal.at):
+        for number in range(1, _SEEDS + 1):
+            found.append(replay(rate_per_s, seed + number))
+            if not found[-1].met:
+                return found
+    return found
+
+
+def _grown(plan: Plan, missed: Confirmation, node: int) -> Plan:
+    """The plan with more replicas where it misses: for prompts where the first token is late, else for answers."""
+    of_prompts = plan.prefill is not None and not {"tpot"} & set(missed.misses)
+    n_prefill = plan.n_prefill + (max(1, round(_GROWTH * plan.n_prefill)) if of_prompts else 0)
+    n_decode = plan.n_decode + (0 if of_prompts else max(1, round(_GROWTH * plan.n_decode)))
+    grown = replace(plan, n_prefill=n_prefill, n_decode=n_decode)
+    used = grown.n_used
+    return replace(grown, n_gpus=used if used <= node else ceil(used / node) * node)

@@ -1,0 +1,156 @@
+"""A plan in sentences: the recommendation first, what binds, what it rests on, failures, why nothing serves."""
+
+from collections.abc import Iterator, Sequence
+
+from simulator.planner.nearest import Miss
+from simulator.planner.plan_answer import PlanAnswer
+from simulator.planner.settle import Settled
+from simulator.planner.sizing import Plan
+from simulator.report.formats import money_text, number_text, share_text, time_text
+
+_LIMITS = {"tpot": "the TPOT target", "ttft": "the TTFT target", "memory": "KV memory",
+           "prompts": "the prompts that full steps take"}  # fmt: skip
+_TARGETS = {"ttft": "TTFT", "tpot": "TPOT", "goodput": "goodput", "queue": "the queue (it keeps growing)"}
+
+
+def headline(answer: PlanAnswer) -> str:
+    """Return the answer in one sentence, with its interval."""
+    best = answer.best
+    if best is None:
+        return "Nothing serves: " + "; ".join(miss_words(miss) for miss in answer.misses)
+    plan, unit = best.plan, "users" if answer.question.traffic.users else "requests/s"
+    rate = f"{number_text(answer.wanted or best.rate_per_s)} {unit}"
+    low, high = (answer.worth_of_rate * rate_per_s for rate_per_s in answer.interval["rate_per_s"])
+    takes = f"take {rate}" if not answer.wanted else f"serve {rate}"
+    usd_low, usd_high = answer.interval["usd_per_million_output_tokens"]
+    said = (
+        f"{plan.n_gpus} {plan.machine}: {plan.name}; they {takes} (10-90 %: room for {number_text(low)} to "
+        f"{number_text(high)}) at {money_text(plan.usd_per_hour)} per hour, "
+        f"{money_text(answer.usd_per_million(best))} per million output tokens ({money_text(usd_low)} to "
+        f"{money_text(usd_high)})"
+    )
+    return f"{said}; {_standing(best)}."
+
+
+def _standing(option: Settled) -> str:
+    if option.confirmed:
+        last = option.trials[-1]
+        return (
+            f"confirmed by replay: TTFT {time_text(last.ttft_s)}, TPOT {time_text(last.tpot_s)} at their percentiles, "
+            f"{share_text(last.goodput_share)} of the requests within both"
+        )
+    if not option.trials:
+        return "not replayed"
+    missed = ", ".join(f"{_TARGETS[name]} by {share_text(part)}" for name, part in option.trials[-1].misses.items())
+    return f"NOT confirmed: no replay met the targets (the last one missed {missed})"
+
+
+def sentences(answer: PlanAnswer) -> list[str]:
+    """Return what else is to be said, one sentence each."""
+    return [
+        *_binding(answer),
+        *_failures(answer),
+        *_prices(answer),
+        *_jumps(answer),
+        *_unserved(answer),
+        *_work(answer),
+    ]
+
+
+def _binding(answer: PlanAnswer) -> Iterator[str]:
+    best = answer.best
+    if best is None:
+        return
+    plan = best.plan
+    if plan.prefill:
+        prompts, answers = plan.n_prefill * plan.prefill.rate_per_s, plan.n_decode * plan.decode.rate_per_s
+        short = "prompts" if prompts < answers else "answers"
+        yield (
+            f"What binds: {short}; the prefill pool takes {number_text(prompts)} requests/s, limited by "
+            f"{_LIMITS[plan.prefill.limited_by]}, the decode pool {number_text(answers)}, limited by "
+            f"{_LIMITS[plan.decode.limited_by]}."
+        )
+    else:
+        yield f"What binds: {_LIMITS[plan.decode.limited_by]}; {number_text(plan.rate_per_s)} requests/s at most."
+    for name, sure in answer.sure.items():
+        bound = ", ".join(f"{key} {share_text(part)}" for key, part in list(sure.bound_by.items())[:3])
+        source = ", ".join(f"{key} {share_text(part)}" for key, part in sure.by_source.items())
+        yield f"A step of {name} takes {time_text(sure.seconds)}: bound by {bound}; priced by {source}."
+    if answer.wanted:
+        room = plan.rate_per_s / best.rate_per_s - 1.0
+        yield f"Headroom: {share_text(room)} more requests by reckoning, before a target is missed."
+
+
+def _failures(answer: PlanAnswer) -> Iterator[str]:
+    for s in answer.spares:
+        yield (
+            f"Failures of {s.pool}: a unit of {s.unit_gpus} GPUs fails every {number_text(s.unit_mtbf_s / 3600)} h and "
+            f"is back after {time_text(s.back_s)}; all {s.n_needed} are up {s.without:.3%} of the time, with "
+            f"{s.n_spare} spare ({s.n_gpus} GPUs) {s.availability:.3%}; asked for "
+            f"{answer.question.failures.availability:.3%}."
+        )
+
+
+def _prices(answer: PlanAnswer) -> Iterator[str]:
+    for other in answer.break_evens:
+        yield (
+            f"Break-even with {other.machine} ({other.plan.n_gpus} GPUs, {other.plan.name}): at "
+            f"{money_text(other.usd_per_gpu_hour)} per GPU hour it costs the same; now {money_text(other.now)}."
+        )
+
+
+def _jumps(answer: PlanAnswer) -> Iterator[str]:
+    for count in answer.counts:
+        if count.cause:
+            jump = "" if count.jump == float("inf") else f" ({count.jump:+.0%} per GPU)"
+            yield f"At {count.n_gpus} GPUs{jump}: {count.cause}."
+
+
+def _unserved(answer: PlanAnswer) -> Iterator[str]:
+    if answer.best is not None:
+        yield from (f"Not an answer: {miss_words(miss)}." for miss in answer.misses)
+
+
+def miss_words(miss: Miss) -> str:
+    """Return which target a machine misses, by how much, and what comes nearest."""
+    if miss.target == "rate":
+        return (
+            f"on {miss.machine} at most {number_text(miss.reaches)} of {number_text(miss.allowed)} asked for are "
+            f"served by {miss.n_gpus} GPUs: {miss.by}"
+        )
+    if miss.target == "memory":
+        return (
+            f"on {miss.machine} no replica allowed has room for one sequence: at least {miss.reaches / 1e9:.1f} GB per "
+            f"GPU are needed of {miss.allowed / 1e9:.1f} GB ({miss.by})"
+        )
+    more = miss.reaches / miss.allowed - 1.0
+    return (
+        f"on {miss.machine} {_TARGETS[miss.target]} is {time_text(miss.reaches)} at best, {share_text(more)} above the "
+        f"{time_text(miss.allowed)} asked for; nearest: {miss.by} on {miss.n_gpus} GPUs, so a target of "
+        f"{time_text(miss.reaches)} would be met"
+    )
+
+
+def _work(answer: PlanAnswer) -> Iterator[str]:
+    tally = answer.tally
+    replays = sum(len(option.trials) for option in answer.options)
+    yield (
+        f"Of {tally.n_candidates:,} ways to run a replica {tally.n_without_room:,} have no room, bounds rule out "
+        f"{tally.n_bounded:,}, one step or two {tally.n_challenged:,}; {tally.n_simulated:,} were simulated to their "
+        f"limit ({answer.n_steps:,} steps), {replays} replays."
+    )
+
+
+def trade_words(best: Plan, other: Plan, usd: Sequence[float]) -> str:
+    """Return what another plan trades against the recommended one; `usd`: of a million tokens, of both."""
+    words = [f"{usd[1] / usd[0] - 1.0:+.0%} price per token"]
+    if other.n_gpus != best.n_gpus:
+        words.append(f"{other.n_gpus - best.n_gpus:+d} GPUs")
+    if abs(other.decode.tpot_s / best.decode.tpot_s - 1.0) > 0.03:
+        words.append(f"TPOT {time_text(other.decode.tpot_s)} for {time_text(best.decode.tpot_s)}")
+    units = (other.decode.family.n_gpus, best.decode.family.n_gpus)
+    if units[0] != units[1]:
+        words.append(f"a failure idles {units[0]} GPUs, not {units[1]}")
+    if other.serving != best.serving:
+        words.append("no transfer of caches" if other.serving == "together" else "caches move between pools")
+    return ", ".join(words)
