@@ -131,6 +131,7 @@ class Group:
             del self._ends[last]
         if self.stalled:  # the latest to be admitted is among the latest to wait
             since_s, n = self.stalled.pop()
+            self.admission.preempted_s[request] = since_s
             if n > 1:
                 self.stalled.append((since_s, n - 1))
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from unit.serving.plain_loop import Job, PlainLoop
-from unit.serving.toy_steps import TICK_S, ToyGroups, ToyLines, ToySteps, requests, step_s
+from unit.serving.toy_steps import TICK_S, ConstantSteps, ToyGroups, ToyLines, ToySteps, requests, step_s
 
 from simulator.serving.distributions import steps_of
 from simulator.serving.knobs import BackendKnobs
@@ -191,3 +191,16 @@ def test_host_time_is_hidden_behind_a_step_that_is_longer():
     assert end_ticks(scheduler_overhead_s=TICK_S, async_scheduling=True) == plain
     assert end_ticks(scheduler_overhead_s=20 * TICK_S, async_scheduling=True) == 60
     assert end_ticks(sampling_overhead_s=TICK_S, sequence_overhead_s=TICK_S) == plain + 6
+
+
+def test_a_preempted_decode_waits_from_its_last_token_on():
+    """Prompts go first: two decodes wait behind the third's prompt and one of them has to go before it has decoded. Every
+    second from first to last token is in a gap."""
+    rows = [(0.0, 6, 5), (0.0, 4, 7), (1.0, 8, 7), (3.0, 1, 4)]
+    knobs = BackendKnobs(mixed_steps=False, block_tokens=1)
+    done = run(rows, knobs=knobs, steps=ConstantSteps(1.0), kv_blocks=23)
+    seconds, weights = steps_of(done.iterations)
+    odd = done.odd_gaps_N2
+    gaps_s = (seconds * weights).sum() + (odd[:, 0] * odd[:, 1]).sum()
+    assert done.requests["preemptions"].sum() >= 1
+    assert gaps_s == (done.requests["end_s"] - done.requests["first_token_s"]).sum()
