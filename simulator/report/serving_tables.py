@@ -33,6 +33,7 @@ _STATED = {
     "n_preemptions": ("preemptions", number_text),
     "n_rejected": ("rejected requests", number_text),
     "n_steps": ("steps", number_text),
+    "wasted_share": ("decodes of requests already answered", share_text),
 }
 
 _OVER_TIME = {

@@ -30,7 +30,7 @@ class Admission:
 
     def __init__(self, *, ledger: Ledger, knobs: BackendKnobs, kv_blocks: int, law: Law) -> None:
         self.waiting = WaitingQueue(knobs.policy, ledger)
-        self.blocks = block_pool(kv_blocks, knobs.block_tokens, n_draft=law.queries - 1)
+        self.blocks = block_pool(kv_blocks, knobs, n_draft=law.queries - 1)
         self.decodes = Decodes(law)
         self.moved_tokens = 0
         self.preempted_s: dict[int, float] = {}
@@ -222,11 +222,13 @@ class Admission:
         self._reserve.leave(request, growth, step)
         return growth.cached + growth.gained(step), self.blocks.leave(growth, step)
 
+    def answered(self, request: int) -> None:
+        """The last token of a request is out; it decodes until `finish_decode`."""
+        self._prefixes.publish(request, self._ledger.prompt_tokens[request] + self._ledger.output_tokens[request] - 1)
+
     def finish_decode(self, request: int) -> None:
-        """The last token of a request is out: its blocks are free, as soon as that is noticed."""
-        cached, own = self._leave(request)
-        self._prefixes.publish(request, cached)
-        self._end(request, own)
+        """A request that is answered decodes no more: its blocks are free, as soon as that is noticed."""
+        self._end(request, self._leave(request)[1])
 
     def finish_prompt(self, request: int) -> None:
         """As `finish_decode`, for a request that is answered with one token."""

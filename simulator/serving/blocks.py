@@ -6,6 +6,7 @@ while it decodes, so counting sequences by that difference modulo the block size
 """
 
 from simulator.serving.growth import Growth
+from simulator.serving.knobs import BackendKnobs
 
 
 class Blocks:
@@ -131,8 +132,59 @@ class PlannedBlocks(Blocks):
             self._n_planned -= taken
 
 
-def block_pool(total: int, block_tokens: int, *, n_draft: int) -> Blocks:
-    """Return a pool for sequences that verify `n_draft` drafts in each step."""
+class IterationBlocks(PlannedBlocks):
+    """As `PlannedBlocks`, where the scheduler launches `n_steps` decode steps at once and so has to hold slots for all
+    that they may bring, `most` = n_steps · (1 + drafts), before it knows what the ones under way do.
+
+    A sequence runs iterations of its own, from the step on in which it joins. With U tokens of each step of the one
+    before, iteration i holds slots for R_i = 2 · most - ΣU tokens beyond those cached when it begins, R_0 = most: what
+    was cached one iteration earlier and twice `most`, for as long as that one runs its tokens are not known. For one
+    draft that is LongCat-Flash's 4 n - ΣU in [2 n, 3 n] (report, 6.1.2); in general it is in [most, most + n · drafts].
+    Where steps with prompts come between, the scheduler's iterations are not those of every sequence: whenever it
+    looks, the blocks that the next `n_steps` steps take have to be free.
+    """
+
+    def __init__(self, total: int, block_tokens: int, *, n_steps: int, n_draft: int) -> None:
+        self._n, self._most = n_steps, n_steps * (1 + n_draft)
+        super().__init__(total, block_tokens, slots_ahead=2 * self._most - 2)
+
+    def held_slots(self, growth: Growth, iteration: int) -> int:
+        """Return the slots that a sequence holds in its iteration of that number, those cached included."""
+        if iteration == 0:
+            return growth.cached + self._most
+        before = growth.from_step + (iteration - 1) * self._n
+        return growth.cached + growth.gained(before) + 2 * self._most
+
+    def _steps(self, growth: Growth) -> list[int]:
+        cached, from_step, tokens, n_steps = growth
+        latest = (n_steps + self._n - 2) // self._n  # that may begin before the scheduler looks after the end
+        first, last = -cached % self.block_tokens + 1, self.held_slots(growth, latest) - cached
+        return [
+            from_step + self._n * self._asked_in(i, tokens, n_steps) for i in range(first, last + 1, self.block_tokens)
+        ]
+
+    def _asked_in(self, slot: int, tokens: int, n_steps: int) -> int:
+        """The iteration that first holds slot number `slot` beyond those cached."""
+        if slot <= self._most:
+            return 0
+        gained = max(0, slot - 2 * self._most)
+        steps = -(-gained * n_steps // tokens)
+        return 1 - (-steps // self._n)
+
+    def taken_at(self, step: int) -> int:
+        """Return the blocks that all decoding sequences take in an iteration from decode step `step` on."""
+        return sum(self._taken.get(i, 0) for i in range(step, step + self._n))
+
+    def steps_that_fit(self, step: int, n_steps: int) -> int:
+        """Return after how many of `n_steps` decode steps from `step` on the next iteration may not find room."""
+        fitting = super().steps_that_fit(step, n_steps + self._n - 1)
+        return min(n_steps, max(1, fitting - self._n + 1))
+
+
+def block_pool(total: int, knobs: BackendKnobs, *, n_draft: int) -> Blocks:
+    """Return a pool for sequences that verify `n_draft` drafts per step."""
+    if knobs.steps_per_schedule > 1:
+        return IterationBlocks(total, knobs.block_tokens, n_steps=knobs.steps_per_schedule, n_draft=n_draft)
     if n_draft:
-        return PlannedBlocks(total, block_tokens, slots_ahead=2 * n_draft)
-    return Blocks(total, block_tokens)
+        return PlannedBlocks(total, knobs.block_tokens, slots_ahead=2 * n_draft)
+    return Blocks(total, knobs.block_tokens)

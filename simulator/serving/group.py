@@ -18,7 +18,8 @@ FOREVER = 1 << 60
 class Group:
     """Group number `index` as it stands after `seen` of its replica's steps. `due`: the number of steps after which it
     has to be looked at, since a decode ends or blocks run out. `stalled`: (time of the last token [s], sequences) of
-    decodes that wait behind prompts or have been preempted. `asleep`: nothing changes for it before `due` but by a
+    decodes that wait behind prompts or have been preempted. `over`: requests that are answered and decode until the
+    iteration ends. `asleep`: nothing changes for it before `due` but by a
     request that arrives."""
 
     def __init__(
@@ -37,6 +38,7 @@ class Group:
         self.due = FOREVER
         self.asleep = True
         self.stalled: list[tuple[float, int]] = []
+        self.over: list[int] = []
         self._mixed = knobs.mixed_steps
         self._ends: dict[int, list[int]] = {}
         self._next_ends: list[int] = []
@@ -70,8 +72,16 @@ class Group:
         self.seen = steps
         ended = self._ends.pop(admission.decodes.step, None) or []
         for request in ended:
-            admission.finish_decode(request)
+            admission.answered(request)
+        self.over += ended
         return ended
+
+    def end_iteration(self, steps: int) -> None:
+        """The iteration ends with the replica's step number `steps`: who is answered decodes no more."""
+        self.follow(steps)
+        for request in self.over:
+            self.admission.finish_decode(request)
+        self.over.clear()
 
     def sit_out(self) -> None:
         """The replica takes one more step, in which this group does not decode."""

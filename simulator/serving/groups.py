@@ -24,6 +24,13 @@ class Groups:
         """KV blocks of running requests, all attention groups together."""
         return sum(group.used_blocks for group in self.groups)
 
+    def take_moved_tokens(self) -> int:
+        """Return the most cached tokens that a group has swapped to the host or back since the last call."""
+        most = max(group.admission.moved_tokens for group in self.groups)
+        for group in self.groups:
+            group.admission.moved_tokens = 0
+        return most
+
     def cache_prefixes(self, hash_tokens: int) -> None:
         """Keep prompts by hashes of `hash_tokens` tokens each from now on."""
         for group in self.groups:

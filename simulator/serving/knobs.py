@@ -42,9 +42,11 @@ class BackendKnobs:
     at `swap_bytes_per_s` (per GPU). `preempted_first`: the "latest" to be admitted, or the one with
     "fewest_output" tokens. `preempted_wait`: at the "front" of the queue or at its "back".
 
-    Host. `scheduler_overhead_s`: host time per step, hidden behind the step before where `async_scheduling`,
-    which puts a step together before the one that runs has ended; `sampling_overhead_s` per step and
-    `sequence_overhead_s` per running sequence are never hidden.
+    Host. `steps_per_schedule`: decode steps that an iteration of the scheduler launches at once; it looks again when
+    all of them have run, and a step with prompts is an iteration of its own. `scheduler_overhead_s`: host time per
+    iteration, hidden behind the one before where `async_scheduling`, which puts an iteration together while
+    another runs; `sampling_overhead_s` per step and `sequence_overhead_s` per step and running sequence are never
+    hidden.
     """
 
     name: str = "vllm"
@@ -74,6 +76,7 @@ class BackendKnobs:
     preempted_first: Literal["latest", "fewest_output"] = "latest"
     preempted_wait: Literal["front", "back"] = "front"
     group_router: RouterName = "fewest_waiting"
+    steps_per_schedule: int = 1
     scheduler_overhead_s: float = 0.0
     sampling_overhead_s: float = 0.0
     sequence_overhead_s: float = 0.0
@@ -82,7 +85,14 @@ class BackendKnobs:
 
 
 _ADAPTER = TypeAdapter(dict[str, BackendKnobs], config=ConfigDict(extra="forbid", strict=True))
-_AT_LEAST_ONE = ("max_num_seqs", "max_batched_tokens", "block_tokens", "reserve_decay_steps", "reserved_output_cap")
+_AT_LEAST_ONE = (
+    "max_num_seqs",
+    "max_batched_tokens",
+    "block_tokens",
+    "reserve_decay_steps",
+    "reserved_output_cap",
+    "steps_per_schedule",
+)
 _SHARES = ("gpu_memory_share", "watermark", "reserved_output_share", "reserved_share_floor")
 _NOT_NEGATIVE = (
     "kv_blocks",

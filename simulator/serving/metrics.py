@@ -46,6 +46,7 @@ def serving_metrics(
     first arrival to the end of the last step. `goodput_per_s`, `slo_share`: requests that met the SLO per second, and
     as a share of all that were not still running. `waiting`, `running` [requests], `kv_used_share`: of a replica, mean
     and peak of the samples over time. `mean_in_system`: L of Little's law, as the schedulers counted it.
+    `wasted_share`: of the decodes in steps, those of requests that had been answered before in the same iteration.
     Where the first `n_prefill` replicas only compute prompts, a request waits until its cache is where it is answered.
     """
     requests = run.requests
@@ -78,6 +79,7 @@ def serving_metrics(
         "hit_share": _per(int(done["hit_tokens"].sum()), int(done["prompt_tokens"].sum())),
         "n_preemptions": int(requests["preemptions"].sum()),
         "n_steps": run.n_steps,
+        "wasted_share": _per(run.n_wasted, _decoded(run) + run.n_wasted),
         "verdict": verdict(requests, waits_until="first_token_s" if n_prefill else "admitted_s"),
     }
 
@@ -93,6 +95,11 @@ def _gaps(run: ServingRun) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     seconds, weights = steps_of(run.iterations)
     odd = run.odd_gaps_N2
     return np.concatenate([seconds, odd[:, 0]]), np.concatenate([weights, odd[:, 1]])
+
+
+def _decoded(run: ServingRun) -> int:
+    """Decodes in steps, each of them once per step."""
+    return int((run.iterations["n_decode"] * run.iterations["n_steps"]).sum())
 
 
 def _met(latencies: pd.DataFrame, slo: Slo) -> int:

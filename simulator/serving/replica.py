@@ -16,7 +16,7 @@ from simulator.serving.group import Group, prefills_of
 from simulator.serving.group_loads import group_loads
 from simulator.serving.groups import Groups
 from simulator.serving.growth import Plain, Speculation
-from simulator.serving.host_time import HostTime
+from simulator.serving.iterations import Iterations
 from simulator.serving.knobs import BackendKnobs
 from simulator.serving.ledger import Ledger
 from simulator.serving.left import Left
@@ -52,7 +52,7 @@ class Replica(Groups):
         self._queries = law.queries
         self._swap_s_per_token = swap_s_per_token
         self._surcharges = surcharges or NO_SURCHARGES.of(seed=0, number=number)
-        self._host = HostTime(knobs)
+        self._iterations = Iterations(knobs)
         self.use_groups(range(n_groups))
         self._loads = group_loads(n_groups)
         self._decode_steps = self._n_open = 0
@@ -64,11 +64,12 @@ class Replica(Groups):
         self._stalled = StalledGroups(self.groups)
         self._due = DueGroups(n_groups)
         self._ended: list[int] = []
+        self._over: set[int] = set()  # groups that are due inside the iteration under way
 
     @property
     def next_s(self) -> float:
         """When something can happen here next, a step or what is on the agenda; inf where only others can see to it."""
-        runs = self._n_open and not self._stuck and not self.halted
+        runs = (self._n_open or self._iterations.left) and not self._stuck and not self.halted
         return self.now_s if runs else max(self.now_s, self.agenda.next_s)
 
     def take_ended(self) -> list[int]:
@@ -98,11 +99,13 @@ class Replica(Groups):
         left: list[Left] = []
         for index in indices:
             old = self.groups[index]
-            old.follow(self._decode_steps)
+            old.end_iteration(self._decode_steps)
             left += [Left(request, self.now_s, token_s) for request, token_s in old.admission.left(self.now_s)]
             new = self.groups[index] = self._new_group(index, seen=self._decode_steps)
             self._settle(new)
         self._n_open -= len(left)
+        if not self._loads.n:
+            self._iterations.stop()
         return left
 
     def _open(self, request: int, since_s: float) -> Group:
@@ -123,7 +126,7 @@ class Replica(Groups):
                 looks = 0
             if self.halted:
                 continue
-            planned, looks = self._plan(), looks + 1
+            planned, looks = [] if self._iterations.left else self._plan(), looks + 1
             if planned or self._loads.n:
                 looks = 0
                 if planned:
@@ -136,7 +139,7 @@ class Replica(Groups):
                 self._sample()
             if self.stops_at_ends and self._ended:
                 return
-        if not self._n_open and self._awake:
+        if not self._n_open and self._awake and not self._iterations.left:
             self._plan()  # nobody is left: what ended last is noticed now
 
     def _wake(self, time_s: float) -> None:
@@ -193,10 +196,10 @@ class Replica(Groups):
             prefills=tuple(prefill for _, chunks in planned for prefill in prefills_of(chunks)),
             longest_decode_tokens=longest if n else 0, fullest=fullest,
         )  # fmt: skip
-        n_running = self.n_running if self._host.counts else 0
+        n_running = self.n_running if self._iterations.counts else 0
         gpu_s = self.step_times.seconds(batch) + self._surcharges.with_prompts_s(n, batch.prefill_tokens)
         waits_s = self._swapping_s() + self._surcharges.waits_s(self.record.n_steps)
-        step_s = self._host.step_s(gpu_s, n_running) + waits_s
+        step_s = self._iterations.lone_step_s(gpu_s, n_running) + waits_s
         self._stalled.take_part(self.record.step_log, start_s, step_s, sitting)
         for group in sitting:
             self._stalled.sit_out(group, start_s)
@@ -224,12 +227,7 @@ class Replica(Groups):
 
     def _swapping_s(self) -> float:
         """Seconds to move the caches of preempted requests since the last step: groups do so side by side."""
-        if self._knobs.preemption != "swap":
-            return 0.0
-        most = max(group.admission.moved_tokens for group in self.groups)
-        for group in self.groups:
-            group.admission.moved_tokens = 0
-        return most * self._swap_s_per_token
+        return self.take_moved_tokens() * self._swap_s_per_token if self._knobs.preemption == "swap" else 0.0
 
     def _first_token(self, group: Group, request: int) -> None:
         """A prompt, or a preempted request's tokens, are computed: one more token is out."""
@@ -264,30 +262,39 @@ class Replica(Groups):
         line = self.step_times.decode_line(n, round(context), longest, fullest)
         drawn = self._surcharges.decodes(n)
         at_s = line.at_s + line.s_per_token * (context - line.from_tokens) + drawn.mean_s
-        first_s, growth_s = self._host.step_s(at_s, n), line.s_per_token * grows
+        growth_s = line.s_per_token * grows
         most = self._due.next_step() - self._decode_steps
         if line.until_tokens < context + (most - 1) * grows:
             most = max(1, int((line.until_tokens - context) // grows) + 1)
-        if first_s <= self._host.least_s:
-            most = 1
+        first_s, most = self._iterations.decode_step_s(at_s, n, most)
+        waits_s = self._surcharges.waits_s(self.record.n_steps)
         if self._stalled or self._step_alone:
-            first_s, most = first_s + self._swapping_s(), 1
+            swapping_s, most = self._swapping_s(), 1
+            first_s, waits_s = first_s + swapping_s, waits_s + swapping_s
         first_s, most = self._surcharges.run(
             first_s, growth_s, room_s=until_s - start_s, most=most, spread_s=drawn.spread_s, n_done=self.record.n_steps
         )
         self._stalled.take_part(self.record.step_log, start_s, first_s)
+        n_over = sum(len(self.groups[index].over) for index in self._over)
         self.now_s += self.record.steps(
-            start_s, n_steps=most, step_s=first_s, growth_s=growth_s, n_decode=n, n_present=self._n_open
-        )
+            start_s, n_steps=most, step_s=first_s, growth_s=growth_s, n_decode=n - n_over, n_over=n_over,
+            n_present=self._n_open,
+        )  # fmt: skip
+        self._iterations.ran(most, first_s - waits_s, growth_s)
         self._decoded(most)
 
     def _decoded(self, n_steps: int) -> None:
         """Every group has decoded so many steps more: what is due happens."""
         self._decode_steps += n_steps
         self._loads.grow(n_steps)
-        for index in self._due.take(self._decode_steps):
-            group = self.groups[index]
-            for request in group.follow(self._decode_steps):
+        due = self._due.take(self._decode_steps)
+        for index in due:
+            for request in self.groups[index].follow(self._decode_steps):
                 self._done(request)
-            self._settle(group)
+        looks = not self._iterations.left
+        for index in (*due, *sorted(self._over.difference(due))) if looks else due:
+            if looks:
+                self.groups[index].end_iteration(self._decode_steps)
+            self._settle(self.groups[index])
             self._awake.add(index)
+        self._over = set() if looks else self._over.union(due)

@@ -26,8 +26,8 @@ class ServingRun:
     came, `reason` only of rejected ones; `samples`: `samples.SAMPLE_COLUMNS`; `iterations`: `gaps.RUN_COLUMNS`;
     `odd_gaps_N2`: gaps that are no step's length [s] and how many tokens had them (fewer, where negative, of the
     steps'); `clock_s_R`: when the last step of each of R replicas ended [s]; `busy_s_R`: of all its steps [s];
-    `n_steps`, `present_s`: of all replicas together, `present_s` the requests that the schedulers counted, times the
-    seconds that they stood so."""
+    `n_steps`, `n_wasted`, `present_s`: of all replicas together, `n_wasted` the steps of sequences that had been
+    answered, `present_s` the requests that the schedulers counted, times the seconds that they stood so."""
 
     requests: pd.DataFrame
     samples: pd.DataFrame
@@ -37,6 +37,7 @@ class ServingRun:
     clock_s_R: NDArray[np.float64]
     present_s: float
     n_steps: int
+    n_wasted: int
     busy_s_R: NDArray[np.float64]
 
     @property
@@ -66,6 +67,7 @@ def collect(ledger: Ledger, replicas: Sequence[Replica], knobs: BackendKnobs, n_
         clock_s_R=np.array([r.now_s for r in replicas]),
         present_s=sum(r.record.present_s for r in replicas),
         n_steps=sum(r.record.n_steps for r in replicas),
+        n_wasted=sum(r.record.n_wasted for r in replicas),
         busy_s_R=np.array([r.record.busy_s for r in replicas]),
     )
 

@@ -89,6 +89,7 @@ class DecodeReplica(Replica):
         self._transfers = transfers
         self._coming: dict[int, Prompt] = {}
         self._just_come: dict[int, float] = {}
+        self._arrived: list[Callable[[], None]] = []  # while an iteration runs
         self._on_the_way: dict[int, Prompt] = {}
         self._without_prompt: list[Left] = []
 
@@ -122,6 +123,9 @@ class DecodeReplica(Replica):
         admission.waiting.push_back(request)  # it was known before, so it is in sight
 
     def _plan(self) -> Planned:
+        arrived, self._arrived = self._arrived, []
+        for join in arrived:
+            join()
         planned = super()._plan()
         for group in [group for group in self.groups if group.admission.away.fetched]:
             for request, cached in group.admission.away.fetched:
@@ -153,7 +157,10 @@ class DecodeReplica(Replica):
             self.agenda.at(end_s, arrive)
 
     def _arrive(self, group: Group, prompt: Prompt, cached: int, end_s: float) -> None:
-        """The cache is here, and with it one more token."""
+        """The cache is here, and with it one more token; it decodes from the next iteration on."""
+        if self._iterations.left:
+            self._arrived.append(partial(self._arrive, group, prompt, cached, end_s))
+            return
         ledger, request, admission = self._ledger, prompt.request, group.admission
         if self.halted or self._on_the_way.get(request) is not prompt:
             return  # it finds nobody

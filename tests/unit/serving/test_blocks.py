@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from simulator.serving.blocks import Blocks, PlannedBlocks, block_pool
 from simulator.serving.growth import Growth, Speculation
+from simulator.serving.knobs import BackendKnobs
 from simulator.serving.prefix_cache import PrefixCache
 from workloads.batch import Mtp
 
@@ -85,7 +86,7 @@ def test_as_many_steps_fit_as_find_blocks(growths, size, spare, n_steps):
 
 def test_two_drafts_take_the_block_of_five_slots_at_once():
     """12 tokens in blocks of 4: the next token, two drafts and two lookahead slots reach token 17: two blocks more."""
-    blocks = block_pool(100, 4, n_draft=2)
+    blocks = block_pool(100, BackendKnobs(block_tokens=4), n_draft=2)
     blocks.join(Growth(12, 0, 4, 2))
     assert (blocks.taken_at(0), blocks.taken_at(1)) == (2, 0)
 

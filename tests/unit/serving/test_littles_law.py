@@ -18,7 +18,7 @@ from workloads.traffic.sources import traffic_of
 KNOBS = st.builds(
     BackendKnobs, max_num_seqs=st.integers(1, 12), max_batched_tokens=st.sampled_from([64, 1000]),
     mixed_steps=st.booleans(), preemption=st.sampled_from(["recompute", "swap"]), max_queue=st.sampled_from([0, 3]),
-    policy=st.sampled_from(["fcfs", "lcfs", "shortest_prompt"]),
+    policy=st.sampled_from(["fcfs", "lcfs", "shortest_prompt"]), steps_per_schedule=st.sampled_from([1, 4]),
 )  # fmt: skip
 DEPLOYED = st.fixed_dictionaries({
     "kv_blocks": st.sampled_from([12, 20, 1000]), "n_replicas": st.integers(1, 3), "n_groups": st.sampled_from([1, 2]),

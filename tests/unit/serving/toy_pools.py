@@ -59,6 +59,7 @@ KNOBS = st.builds(
     BackendKnobs, max_num_seqs=st.integers(1, 12), max_batched_tokens=st.sampled_from([16, 200]),
     chunked_prefill=st.booleans(), mixed_steps=st.booleans(), block_tokens=st.sampled_from([1, 16]),
     async_scheduling=st.booleans(), preemption=st.sampled_from(["recompute", "swap"]),
+    steps_per_schedule=st.sampled_from([1, 1, 3]),
 )  # fmt: skip
 POOLS = st.builds(
     pool, st.integers(1, 3), knobs=KNOBS, kv_blocks=st.sampled_from([192, 400, 4000]), n_groups=st.integers(1, 3),
