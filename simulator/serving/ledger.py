@@ -73,7 +73,7 @@ class Ledger:
         if prompt < 1 or output < 1:
             return f"{prompt} prompt and {output} output tokens: at least one of each is needed"
         if prompt + output - 1 + slots_ahead > room_tokens:
-            drafts = f" and {slots_ahead} slots for drafts" if slots_ahead else ""
+            drafts = f" and {slots_ahead} slots ahead of them" if slots_ahead else ""
             return f"{prompt} prompt and {output} output tokens{drafts} exceed the KV room of {room_tokens} tokens"
         return ""
 

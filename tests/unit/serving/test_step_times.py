@@ -13,6 +13,7 @@ from simulator.serving.interpolated_steps import InterpolatedStepTimes
 from simulator.serving.knots import token_knots
 from simulator.serving.simulated_steps import SimulatedStepTimes
 from simulator.serving.step_times import GroupBatch, StepBatch
+from workloads.batch import Mtp
 
 # Llama-3.1-8B's config.json, of two layers
 LLAMA = {
@@ -39,6 +40,15 @@ def makespan_s(scenario):
 def test_a_step_of_decodes_is_the_scenario_s_own(scenario):
     asked = replace(scenario, batch=replace(scenario.batch, sequences_per_gpu=32.0, context_tokens=2000.0))
     assert SimulatedStepTimes(scenario).seconds(batch(32 * 128, 2000)) == makespan_s(asked)
+
+
+def test_drafts_cost_a_step_their_queries_whether_or_not_they_are_accepted(scenario):
+    never, always = (replace(scenario, mtp=Mtp(n_draft=1, acceptance=(share,))) for share in (0.0, 1.0))
+    decodes = batch(32 * 128, 2000)
+    asked = replace(never, batch=replace(scenario.batch, sequences_per_gpu=32.0, context_tokens=2000.0))
+    in_vain_s = SimulatedStepTimes(never).seconds(decodes)
+    assert in_vain_s == SimulatedStepTimes(always).seconds(decodes) == makespan_s(asked)
+    assert in_vain_s > SimulatedStepTimes(scenario).seconds(decodes)
 
 
 def test_a_step_of_equal_prompts_is_a_prefill(scenario):

@@ -16,9 +16,12 @@ LOAD = [(30 * i * TICK_S, 40 + i % 7, 20 + i % 50) for i in range(60)]
 ONE_LONG = [(0.0, 64, 1001)]  # one step with its prompt, then 1,000 decodes
 
 
-def run(rows=LOAD, *, steps=None, seed=0, until_s=float("inf"), **surcharges):
-    return replay(iter([requests(rows)]), knobs=BackendKnobs(), step_times=steps or ToyLines(), kv_blocks=10_000,
-                  seed=seed, until_s=until_s, surcharges=Surcharges(**surcharges))  # fmt: skip
+HIDDEN = BackendKnobs(steps_per_schedule=4, async_scheduling=True, scheduler_overhead_s=100 * TICK_S)
+
+
+def run(rows=LOAD, *, knobs=None, steps=None, seed=0, until_s=float("inf"), **surcharges):
+    return replay(iter([requests(rows)]), knobs=knobs or BackendKnobs(), step_times=steps or ToyLines(),
+                  kv_blocks=10_000, seed=seed, until_s=until_s, surcharges=Surcharges(**surcharges))  # fmt: skip
 
 
 def seconds_of(done):
@@ -57,13 +60,34 @@ def test_experts_pause_the_very_step_after_those_between_two_placements():
     assert runs.tolist() == [[1, 8], [399, 8], [1, 108], [399, 8], [1, 108], [200, 8]]
 
 
-def test_with_requests_that_come_and_go_every_placement_adds_its_time_to_the_steps():
-    moving = Replacing(every_steps=7, spread_steps=3, seconds=90 * TICK_S)
-    done = run(replacing=moving)
-    plain = run(steps=ConstantSteps(8 * TICK_S), replacing=moving)
+@pytest.mark.parametrize("n", [1, 4])
+def test_with_requests_that_come_and_go_every_placement_adds_its_time_to_the_steps(n):
+    moving, knobs = Replacing(every_steps=7, spread_steps=3, seconds=90 * TICK_S), BackendKnobs(steps_per_schedule=n)
+    done = run(knobs=knobs, replacing=moving)
+    plain = run(knobs=knobs, steps=ConstantSteps(8 * TICK_S), replacing=moving)
     assert (done.requests["state"] == "done").all()
     assert plain.busy_s == pytest.approx(plain.n_steps * 8 * TICK_S + moving.so_far(plain.n_steps)[1])
     assert seconds_of(done) == pytest.approx(done.busy_s)
+
+
+def test_the_host_s_time_does_not_hide_behind_experts_that_move():
+    """A prompt and 250 iterations of four steps, each as long as the host's 100 ticks, and the placements on top."""
+    moving = Replacing(every_steps=7, spread_steps=3, seconds=90 * TICK_S)
+    done = run(ONE_LONG, knobs=HIDDEN, steps=ConstantSteps(8 * TICK_S), replacing=moving)
+    assert done.n_steps == 1001
+    assert done.end_s == pytest.approx(251 * 100 * TICK_S + moving.so_far(1001)[1])
+
+
+def test_the_host_s_time_hides_behind_steps_as_long_as_their_noise_made_them():
+    """Three noisy steps take what they take, the fourth fills the 100 ticks up; its own noise of √2 ticks is on top,
+    which 250 iterations show to 5 %. Were three steps' mean filled up, an iteration would vary by √8."""
+    done = run(ONE_LONG, knobs=HIDDEN, steps=ConstantSteps(8 * TICK_S), routing=noise(1.0, 3.0), noisy=True)
+    runs = done.iterations.iloc[1:]
+    ends = runs["n_steps"].cumsum().to_numpy() % 4 == 0
+    ticks = np.diff(np.cumsum(runs["n_steps"] * runs["step_s"]).to_numpy()[ends], prepend=0.0) / TICK_S
+    assert len(ticks) == 250
+    assert ticks.mean() == pytest.approx(100.0, abs=0.3)
+    assert ticks.std() == pytest.approx(sqrt(2), rel=0.15)
 
 
 def test_experts_that_move_after_the_last_step_are_as_those_that_never_move():
