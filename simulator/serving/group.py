@@ -76,9 +76,8 @@ class Group:
         self.over += ended
         return ended
 
-    def end_iteration(self, steps: int) -> None:
-        """The iteration ends with the replica's step number `steps`: who is answered decodes no more."""
-        self.follow(steps)
+    def end_iteration(self) -> None:
+        """The iteration has ended: who is answered decodes no more."""
         for request in self.over:
             self.admission.finish_decode(request)
         self.over.clear()

@@ -64,7 +64,6 @@ class Replica(Groups):
         self._stalled = StalledGroups(self.groups)
         self._due = DueGroups(n_groups)
         self._ended: list[int] = []
-        self._over: set[int] = set()  # groups that are due inside the iteration under way
 
     @property
     def next_s(self) -> float:
@@ -99,7 +98,8 @@ class Replica(Groups):
         left: list[Left] = []
         for index in indices:
             old = self.groups[index]
-            old.end_iteration(self._decode_steps)
+            old.follow(self._decode_steps)
+            old.end_iteration()
             left += [Left(request, self.now_s, token_s) for request, token_s in old.admission.left(self.now_s)]
             new = self.groups[index] = self._new_group(index, seen=self._decode_steps)
             self._settle(new)
@@ -256,7 +256,7 @@ class Replica(Groups):
 
     def _run_of_decodes(self, until_s: float) -> None:
         """Steps of decodes only, up to the next event: a group that is due, `until_s`, the line's border."""
-        loads, start_s = self._loads, self.now_s
+        loads, iterations, start_s = self._loads, self._iterations, self.now_s
         n, context, grows = loads.n, loads.context, loads.growth
         fullest, longest = fullest_of_decodes(self.groups, loads.fullest(), self._decode_steps)
         line = self.step_times.decode_line(n, round(context), longest, fullest)
@@ -266,35 +266,35 @@ class Replica(Groups):
         most = self._due.next_step() - self._decode_steps
         if line.until_tokens < context + (most - 1) * grows:
             most = max(1, int((line.until_tokens - context) // grows) + 1)
-        first_s, most = self._iterations.decode_step_s(at_s, n, most)
-        waits_s = self._surcharges.waits_s(self.record.n_steps)
+        first_s, most = iterations.decode_step_s(at_s, n, most)
+        swapping_s, n_done = 0.0, self.record.n_steps
         if self._stalled or self._step_alone:
             swapping_s, most = self._swapping_s(), 1
-            first_s, waits_s = first_s + swapping_s, waits_s + swapping_s
         first_s, most = self._surcharges.run(
-            first_s, growth_s, room_s=until_s - start_s, most=most, spread_s=drawn.spread_s, n_done=self.record.n_steps
+            first_s + swapping_s, growth_s, room_s=until_s - start_s, most=most, spread_s=drawn.spread_s, n_done=n_done
         )
         self._stalled.take_part(self.record.step_log, start_s, first_s)
-        n_over = sum(len(self.groups[index].over) for index in self._over)
+        n_over = sum(len(self.groups[index].over) for index in iterations.due) if iterations.due else 0
         self.now_s += self.record.steps(
             start_s, n_steps=most, step_s=first_s, growth_s=growth_s, n_decode=n - n_over, n_over=n_over,
             n_present=self._n_open,
         )  # fmt: skip
-        self._iterations.ran(most, first_s - waits_s, growth_s)
+        if iterations.several:
+            iterations.ran(most, first_s - swapping_s - self._surcharges.waits_s(n_done), growth_s)
         self._decoded(most)
 
     def _decoded(self, n_steps: int) -> None:
         """Every group has decoded so many steps more: what is due happens."""
         self._decode_steps += n_steps
         self._loads.grow(n_steps)
-        due = self._due.take(self._decode_steps)
+        due, iterations = self._due.take(self._decode_steps), self._iterations
+        if iterations.several:
+            due = iterations.with_earlier(due)
         for index in due:
-            for request in self.groups[index].follow(self._decode_steps):
+            group = self.groups[index]
+            for request in group.follow(self._decode_steps):
                 self._done(request)
-        looks = not self._iterations.left
-        for index in (*due, *sorted(self._over.difference(due))) if looks else due:
-            if looks:
-                self.groups[index].end_iteration(self._decode_steps)
-            self._settle(self.groups[index])
+            if not iterations.left:
+                group.end_iteration()
+            self._settle(group)
             self._awake.add(index)
-        self._over = set() if looks else self._over.union(due)
