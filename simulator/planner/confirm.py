@@ -7,7 +7,7 @@ from math import inf
 import pandas as pd
 
 from simulator.planner.plan_scenarios import scenario_of_plan
-from simulator.planner.requests_of import requests_at
+from simulator.planner.planned_requests import requests_at
 from simulator.planner.short_steps import ShortStepTimes
 from simulator.planner.sizing import Plan
 from simulator.planner.workshop import Workshop

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 from simulator.planner.continuity import Count
 from simulator.planner.front import FrontPoint
-from simulator.planner.intervals_of import Sureness
 from simulator.planner.launch import Launch
 from simulator.planner.load import Load
 from simulator.planner.nearest import Miss
@@ -13,6 +12,7 @@ from simulator.planner.question import Question
 from simulator.planner.sensitivity import BreakEven, Change
 from simulator.planner.settle import Settled
 from simulator.planner.spares import Spares
+from simulator.planner.sureness import Sureness
 from simulator.planner.workshop import Tally
 
 
@@ -20,9 +20,9 @@ from simulator.planner.workshop import Tally
 class PlanAnswer:
     """What a question comes to. `options`: plans, the recommended one first, replayed ones before others; empty where
     nothing serves, for what `misses` say. `wanted`: requests per second, or users, that were asked for (0: as many as
-    the GPUs take). `interval`: of the recommended plan, name to (low, high), 10-90 %: `rate_per_s`, `n_gpus`,
-    `tpot_s`, `usd_per_million_output_tokens`; `sure`: of its pools' steps; `worth_of_rate`:
-    users that one request per second stands for (1 where requests are counted). `tally` and `n_steps`: the work of the
+    the GPUs take). `interval`: of the recommended plan, name to (low, high), 10-90 %: `rate_per_s`, `tpot_s`,
+    `usd_per_million_output_tokens`; `sure`: of its pools' steps; `worth_of_rate`: users that
+    one request per second stands for (1 where requests are counted). `tally` and `n_steps`: the work of the
     search; `scenario`: the recommended plan's file."""
 
     question: Question
@@ -38,7 +38,6 @@ class PlanAnswer:
     front: Sequence[FrontPoint] = ()
     changes: Sequence[Change] = ()
     break_evens: Sequence[BreakEven] = ()
-    spares: Sequence[Spares] = ()
     counts: Sequence[Count] = ()
     launches: Sequence[Launch] = ()
     scenario: str = ""
@@ -48,6 +47,11 @@ class PlanAnswer:
     def best(self) -> Settled | None:
         """The recommended plan."""
         return self.options[0] if self.options else None
+
+    @property
+    def spares(self) -> Sequence[Spares]:
+        """Spares of each pool of the recommended plan."""
+        return self.best.spares if self.best else ()
 
     @property
     def feasible(self) -> bool:

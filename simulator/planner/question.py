@@ -9,6 +9,8 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Literal
 
+from simulator.failures import Failures as ReplayedFailures
+from simulator.failures import Kind
 from simulator.overrides import Overrides
 from workloads.batch import ZeroPolicy
 from workloads.layout import PlacementRule
@@ -16,6 +18,7 @@ from workloads.layout import PlacementRule
 Serving = Literal["together", "split"]
 PrecisionWord = Literal["auto", "bf16", "fp8", "fp8_kv8", "fp4"]
 HOUR_S = 3600.0
+_REPLAYED = ReplayedFailures()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,26 +126,40 @@ class Prices:
 
 @dataclass(frozen=True, kw_only=True)
 class Failures:
-    """What breaks: one dead GPU idles its failure unit, the EP group (or TP group) that it belongs to. `availability`:
-    probability that all that the load needs is up (0: no spares). `gpu_mtbf_hours` of one GPU with its share of node
-    and NIC; a unit is back after `detection_s`, `replacement_s` and the load of its weights at `reload_bytes_per_s` per
-    GPU.
-    """
+    """What breaks, in the words and with the defaults of a scenario's [failures]. One dead GPU idles its failure
+    `unit`: the whole "replica" (an EP group, or TP group), its "node" alone, or the "device" with its TP group, where
+    the rest of an EP group goes on. A unit is back after `detection_s`, `repair_s`, `restart_s` and the load of its
+    weights at `load_bytes_per_s` per GPU. `availability_target`: probability that all that the load needs is up (0: no
+    spares). `mtbf_hours` by kind; NICs count where `nic_failover` is false."""
 
-    availability: float = 0.99
-    gpu_mtbf_hours: float = 50_000.0
-    detection_s: float = 60.0
-    replacement_s: float = 3600.0
-    reload_bytes_per_s: float = 1e9
+    availability_target: float = _REPLAYED.availability_target
+    unit: Literal["replica", "node", "device"] = "replica"
+    mtbf_hours: Mapping[Kind, float] = field(default_factory=lambda: {"device": 50_000.0})
+    detection_s: float = _REPLAYED.detection_s
+    repair_s: float = _REPLAYED.repair_s
+    restart_s: float = _REPLAYED.restart_s
+    load_bytes_per_s: float = _REPLAYED.load_bytes_per_s
+    nic_failover: bool = _REPLAYED.nic_failover
+
+    @property
+    def law(self) -> ReplayedFailures:
+        """These failures as replays have them."""
+        return ReplayedFailures(
+            availability_target=self.availability_target, mtbf_hours=self.mtbf_hours, detection_s=self.detection_s,
+            repair_s=self.repair_s, restart_s=self.restart_s, load_bytes_per_s=self.load_bytes_per_s,
+            nic_failover=self.nic_failover,
+        )  # fmt: skip
 
 
 SOURCES: Mapping[str, str] = {
-    "failures.availability": "assumed",
-    "failures.gpu_mtbf_hours": "assumed; Llama 3 (arXiv 2407.21783, section 3.3.4) counts 419 unexpected interruptions "
-    "in 54 days on 16,384 H100: one per 50,700 GPU hours",
+    "failures.availability_target": "assumed",
+    "failures.unit": "ranks of an EP group wait for one another",
+    "failures.mtbf_hours.device": "assumed, with a GPU's share of node and NIC; Llama 3 (arXiv 2407.21783, section "
+    "3.3.4) counts 419 unexpected interruptions in 54 days on 16,384 H100: one per 50,700 GPU hours",
     "failures.detection_s": "assumed: health checks and a restart's timeouts",
-    "failures.replacement_s": "assumed: an hour until a spare node stands in its place",
-    "failures.reload_bytes_per_s": "assumed: weights from shared storage, per GPU",
+    "failures.repair_s": "assumed: four hours until the repaired node, or another, stands in its place",
+    "failures.restart_s": "assumed",
+    "failures.load_bytes_per_s": "assumed: weights from shared storage, per GPU",
 }
 
 

@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from simulator.planner.intervals_of import imbalance, rate_if_slower
 from simulator.planner.load import Load
 from simulator.planner.operating import Promise
 from simulator.planner.question import Question
 from simulator.planner.search import ROLES, search_among
 from simulator.planner.sizing import Plan, Pools, best_plan, smallest
 from simulator.planner.space import Family
+from simulator.planner.sureness import imbalance, rate_if_slower
 from simulator.planner.workshop import Workshop
 from simulator.serving.step_times import StepBatch
 

@@ -10,6 +10,7 @@ from simulator.planner.confirm import Confirmation, Rehearsal
 from simulator.planner.load import Load
 from simulator.planner.question import Question
 from simulator.planner.sizing import Plan
+from simulator.planner.spares import Spares, spares_of
 from simulator.planner.workshop import Workshop
 
 _STEP = 0.93  # by which a rate falls from trial to trial
@@ -21,12 +22,23 @@ _GROWTH = 0.05  # of the replicas of a pool that misses its target, at least one
 @dataclass(frozen=True, kw_only=True)
 class Settled:
     """A plan at the rate at which its replays meet the targets. `trials`: all replays, the last ones those that count;
-    `confirmed`: whether they met them (false: none did, or nothing was replayed)."""
+    `confirmed`: whether they met them (false: none did, or nothing was replayed). `spares` of its pools."""
 
     plan: Plan
     rate_per_s: float
     confirmed: bool
+    spares: tuple[Spares, ...]
     trials: tuple[Confirmation, ...] = ()
+
+    @property
+    def n_spare_gpus(self) -> int:
+        """GPUs that stand by."""
+        return sum(pool.n_gpus for pool in self.spares)
+
+    @property
+    def usd_per_hour_with_spares(self) -> float:
+        """Price of all its GPUs, spare ones too."""
+        return self.plan.usd_per_hour + self.n_spare_gpus * self.plan.usd_per_gpu_hour
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +67,9 @@ def _with_fewer_requests(job: Job, shop: Workshop) -> Settled:
         found = _tried(rehearsal, rate, job.question.seed)
         trials += found
         if found[-1].met:
-            return Settled(plan=job.plan, rate_per_s=rate, confirmed=True, trials=tuple(trials))
+            break
         rate *= _STEP
-    return Settled(plan=job.plan, rate_per_s=rate, confirmed=False, trials=tuple(trials))
+    return _settled(shop, job.plan, rate, trials)
 
 
 def _with_more_replicas(job: Job, shop: Workshop) -> Settled:
@@ -66,12 +78,17 @@ def _with_more_replicas(job: Job, shop: Workshop) -> Settled:
         found = _tried(Rehearsal(shop, plan), job.wanted_per_s, job.question.seed)
         trials += found
         if found[-1].met:
-            return Settled(plan=plan, rate_per_s=job.wanted_per_s, confirmed=True, trials=tuple(trials))
+            break
         grown = _grown(plan, found[-1], job.node)
         if grown.n_gpus > job.most_gpus:
             break
         plan = grown
-    return Settled(plan=plan, rate_per_s=job.wanted_per_s, confirmed=False, trials=tuple(trials))
+    return _settled(shop, plan, job.wanted_per_s, trials)
+
+
+def _settled(shop: Workshop, plan: Plan, rate_per_s: float, trials: list[Confirmation]) -> Settled:
+    return Settled(plan=plan, rate_per_s=rate_per_s, confirmed=trials[-1].met, trials=tuple(trials),
+                   spares=tuple(spares_of(shop, plan)))  # fmt: skip
 
 
 def _tried(rehearsal: Rehearsal, rate_per_s: float, seed: int) -> list[Confirmation]:

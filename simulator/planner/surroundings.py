@@ -6,35 +6,22 @@ from math import inf
 
 from simulator.planner.continuity import counted
 from simulator.planner.front import front
-from simulator.planner.helper import Helper
-from simulator.planner.intervals_of import Sureness, rate_if_slower, sureness
 from simulator.planner.launch import launches
+from simulator.planner.listing import Machine
 from simulator.planner.load import Load
 from simulator.planner.operating import Promise
 from simulator.planner.plan_answer import PlanAnswer
 from simulator.planner.plan_scenarios import tables_of, toml_of
 from simulator.planner.question import Question
-from simulator.planner.search import Found
 from simulator.planner.sensitivity import Change, Shortlist, break_even, changes
 from simulator.planner.settle import Settled
 from simulator.planner.sizing import Plan, Pools
 from simulator.planner.space import Family, Role
-from simulator.planner.spares import Spares, spares
+from simulator.planner.sureness import Sureness, rate_if_slower, sureness
+from simulator.planner.worker import Worker
 from simulator.planner.workshop import Workshop
-from workloads.memory import weight_items
 
 _MOST_COUNTS = 64
-
-
-@dataclass(frozen=True, kw_only=True)
-class Machine:
-    """What was found on one machine."""
-
-    shop: Workshop
-    found: Mapping[Role, Found]
-    pools: Pools
-    counts: Sequence[int]
-    n_steps: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +36,7 @@ def _changes(job: _ChangesJob) -> list[Change]:
     return changes(Workshop(job.question, job.short.plan.machine, job.load), job.short, job.promise)
 
 
-def told(beside: Helper, answer: PlanAnswer, machines: Sequence[Machine], promise: Promise) -> PlanAnswer:
+def told(beside: Worker, answer: PlanAnswer, machines: Sequence[Machine], promise: Promise) -> PlanAnswer:
     """The answer with what surrounds its recommended plan."""
     best = answer.best
     assert best is not None
@@ -71,7 +58,6 @@ def told(beside: Helper, answer: PlanAnswer, machines: Sequence[Machine], promis
         interval=_interval(shop, best, sure, promise, answer),
         front=front(shop, pools, _answering(machine), promise, plan.n_gpus),
         break_evens=[break_even(plan, other, per_hour=bool(answer.wanted)) for other in first_elsewhere.values()],
-        spares=[_spares(shop, name, plan) for name in points],
         counts=counted(pools, _neighbours(pools, plan.n_gpus)),
         launches=launches(plan, shop.site.model_spec, question.model, pools.node),
         scenario=toml_of(tables),
@@ -110,13 +96,6 @@ def _interval(
     sold = [min(rate, best.rate_per_s) if answer.wanted else rate for rate in reversed(rates)]
     prices = tuple(usd * best.rate_per_s / rate if rate else inf for rate in sold)
     return {**found, "usd_per_million_output_tokens": (prices[0], prices[1])}
-
-
-def _spares(shop: Workshop, name: str, plan: Plan) -> Spares:
-    point, n = (plan.prefill, plan.n_prefill) if name == "prefill" else (plan.decode, plan.n_decode)
-    assert point is not None
-    weights = sum(weight_items(shop.scenario(point.family).step).values())
-    return spares(name, shop.question.failures, unit_gpus=point.family.n_gpus, n_needed=n, weight_bytes=weights)
 
 
 def _neighbours(pools: Pools, n_gpus: int) -> list[int]:

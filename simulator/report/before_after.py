@@ -29,7 +29,7 @@ _STEP: Mapping[str, tuple[str, Text]] = {
     "usd_per_million_input_tokens": ("per million input tokens", money_text),
     "comm_s": ("communication", time_text),
     "exposed_comm_s": ("exposed communication", time_text),
-    "flops": ("per GPU and step", flops_text),
+    "flops": ("FLOPs per GPU and step", flops_text),
     "load_imbalance": ("load, max over mean", number_text),
     "memory_bytes": ("memory of the fullest GPU", bytes_text),
     "sequences_that_fit": ("largest batch per GPU", number_text),

@@ -64,7 +64,11 @@ def _figures(answer: PlanAnswer) -> list[tuple[str, str]]:
     if best.trials:
         last = best.trials[-1]
         found += [("TTFT", time_text(last.ttft_s)), ("TPOT", time_text(last.tpot_s))]
-    return [*found, ("spare GPUs", f"{sum(s.n_gpus for s in answer.spares)}")]
+    return [
+        *found,
+        ("spare GPUs", f"{best.n_spare_gpus}"),
+        ("per hour with them", money_text(best.usd_per_hour_with_spares)),
+    ]
 
 
 def _replays(answer: PlanAnswer) -> str:

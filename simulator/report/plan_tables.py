@@ -12,7 +12,9 @@ from simulator.report.plan_words import trade_words
 
 OPTION_COLUMNS = {
     "name": "plan", "gpus": "GPUs", "rate": "requests/s", "reckoned": "reckoned", "per_gpu": "tokens/s/GPU",
-    "tpot": "TPOT", "ttft": "TTFT", "usd": "$/h", "per_million": "$/M tokens", "state": "replayed", "trade": "trades",
+    "tpot": "TPOT", "ttft": "TTFT",
+    "usd": "$/h", "spare": "spare GPUs", "usd_spare": "$/h with them", "per_million": "$/M tokens",
+    "state": "replayed", "trade": "trades",
 }  # fmt: skip
 FRONT_COLUMNS = {"name": "plan", "target": "TPOT target", "per_user": "tokens/s/user", "per_gpu": "tokens/s/GPU"}
 CHANGE_COLUMNS = {"name": "change", "takes": "takes", "before": "before", "gpus": "GPUs", "layout": "layout"}
@@ -43,11 +45,13 @@ def _option(answer: PlanAnswer, option: Settled, rank: int) -> dict[str, object]
     tokens = option.rate_per_s * (answer.load.decoded_tokens + 1.0)
     return {
         "rank": rank, "plan": plan.name, "machine": plan.machine, "serving": plan.serving, "n_gpus": plan.n_gpus,
-        "n_used": plan.n_used, "rate_per_s": option.rate_per_s, "reckoned_rate_per_s": plan.rate_per_s,
+        "n_used": plan.n_used, "n_spare_gpus": option.n_spare_gpus,
+        "rate_per_s": option.rate_per_s, "reckoned_rate_per_s": plan.rate_per_s,
         "tokens_per_s_per_gpu": tokens / plan.n_gpus,
         "tpot_s": last.tpot_s if last else plan.decode.tpot_s,
         "ttft_s": last.ttft_s if last else (plan.prefill or plan.decode).ttft_s,
-        "usd_per_hour": plan.usd_per_hour, "usd_per_million_output_tokens": answer.usd_per_million(option),
+        "usd_per_hour": plan.usd_per_hour, "usd_per_hour_with_spares": option.usd_per_hour_with_spares,
+        "usd_per_million_output_tokens": answer.usd_per_million(option),
         "confirmed": option.confirmed, "n_replays": len(option.trials),
         "goodput_share": last.goodput_share if last else float("nan"),
     }  # fmt: skip
@@ -64,7 +68,6 @@ def _shown_options(answer: PlanAnswer) -> pd.DataFrame:
     for option in answer.options:
         assert best is not None
         row = _option(answer, option, 0)
-        usd = (_usd(answer, best, option), answer.usd_per_million(option))
         state = "met" if option.confirmed else "MISSED" if option.trials else "no"
         rows.append({
             "name": f"{option.plan.machine}: {option.plan.name}", "gpus": str(option.plan.n_gpus),
@@ -72,17 +75,24 @@ def _shown_options(answer: PlanAnswer) -> pd.DataFrame:
             "reckoned": number_text(option.plan.rate_per_s),
             "per_gpu": number_text(float(str(row["tokens_per_s_per_gpu"]))),
             "tpot": time_text(float(str(row["tpot_s"]))), "ttft": time_text(float(str(row["ttft_s"]))),
-            "usd": money_text(option.plan.usd_per_hour), "per_million": money_text(usd[1]), "state": state,
-            "trade": "recommended" if option is best else trade_words(best.plan, option.plan, usd),
+            "usd": money_text(option.plan.usd_per_hour), "spare": str(option.n_spare_gpus),
+            "usd_spare": money_text(option.usd_per_hour_with_spares),
+            "per_million": money_text(answer.usd_per_million(option)), "state": state,
+            "trade": "recommended" if option is best else trade_words(best.plan, option.plan, *_prices(answer, option)),
         })  # fmt: skip
     return pd.DataFrame(rows, columns=list(OPTION_COLUMNS))
 
 
-def _usd(answer: PlanAnswer, best: Settled, other: Settled) -> float:
-    """Price of the recommended plan's tokens, as the other's is reckoned: by replay, or not."""
-    if other.trials or answer.wanted:
-        return answer.usd_per_million(best)
-    return answer.usd_per_million(best) * best.rate_per_s / best.plan.rate_per_s
+def _prices(answer: PlanAnswer, other: Settled) -> tuple[tuple[float, float], str]:
+    """Prices of the recommended plan and another, of the same thing reckoned in the same way, and what they are of."""
+    best = answer.best
+    assert best is not None
+    if answer.wanted:
+        return (best.usd_per_hour_with_spares, other.usd_per_hour_with_spares), " with spares"
+    usd = (answer.usd_per_million(best), answer.usd_per_million(other))
+    if other.trials:
+        return usd, " per token"
+    return (usd[0] * best.rate_per_s / best.plan.rate_per_s, usd[1]), " per token by reckoning"
 
 
 def _shown_front(answer: PlanAnswer) -> pd.DataFrame:

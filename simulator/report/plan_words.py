@@ -6,8 +6,11 @@ from simulator.planner.nearest import Miss
 from simulator.planner.plan_answer import PlanAnswer
 from simulator.planner.settle import Settled
 from simulator.planner.sizing import Plan
+from simulator.planner.spares import together
 from simulator.report.formats import money_text, number_text, share_text, time_text
 
+_SEEN = 0.005  # of a price: what is less rounds to no per cent
+_FEW = 3.0  # times a target: beyond, a factor says more than per cent
 _LIMITS = {"tpot": "the TPOT target", "ttft": "the TTFT target", "memory": "KV memory",
            "prompts": "the prompts that full steps take"}  # fmt: skip
 _TARGETS = {"ttft": "TTFT", "tpot": "TPOT", "goodput": "goodput", "queue": "the queue (it keeps growing)"}
@@ -84,11 +87,36 @@ def _binding(answer: PlanAnswer) -> Iterator[str]:
 def _failures(answer: PlanAnswer) -> Iterator[str]:
     for s in answer.spares:
         yield (
-            f"Failures of {s.pool}: a unit of {s.unit_gpus} GPUs fails every {number_text(s.unit_mtbf_s / 3600)} h and "
-            f"is back after {time_text(s.back_s)}; all {s.n_needed} are up {s.without:.3%} of the time, with "
-            f"{s.n_spare} spare ({s.n_gpus} GPUs) {s.availability:.3%}; asked for "
-            f"{answer.question.failures.availability:.3%}."
+            f"Failures of {s.pool}: a unit of {_counted(s.unit_gpus, 'GPU')} fails every "
+            f"{number_text(s.unit_mtbf_s / 3600)} h and is back after {number_text(s.back_s / 3600)} h; all "
+            f"{s.n_needed} are up {_up_text(s.without)} of the time, with {_counted(s.n_spare, 'spare unit')} "
+            f"({_counted(s.n_gpus, 'GPU')}) {_up_text(s.availability)}."
         )
+    best = answer.best
+    if best is None:
+        return
+    wanted = answer.question.failures.availability_target
+    reached = together(best.spares)
+    beside = f"no spare GPU: {money_text(best.plan.usd_per_hour)}"
+    if best.n_spare_gpus:
+        beside = (
+            f"{_counted(best.n_spare_gpus, 'spare GPU')} beside the {best.plan.n_gpus}: "
+            f"{money_text(best.usd_per_hour_with_spares)}"
+        )
+    short = "" if reached >= wanted else ": NOT reached"
+    yield (
+        f"All that the load needs is up {_up_text(reached)} of the time (asked for {_up_text(wanted)}{short}) with "
+        f"{beside} per hour."
+    )
+
+
+def _up_text(share: float) -> str:
+    """A share of the time near 1: what is more than three decimals of a per cent show is not all of it."""
+    return "over 99.999 %" if 0.99999 < share < 1.0 else f"{share * 100.0:.3f} %"
+
+
+def _counted(n: int, thing: str) -> str:
+    return f"{n:,} {thing}" + ("" if n == 1 else "s")
 
 
 def _prices(answer: PlanAnswer) -> Iterator[str]:
@@ -123,11 +151,12 @@ def miss_words(miss: Miss) -> str:
             f"on {miss.machine} no replica allowed has room for one sequence: at least {miss.reaches / 1e9:.1f} GB per "
             f"GPU are needed of {miss.allowed / 1e9:.1f} GB ({miss.by})"
         )
-    more = miss.reaches / miss.allowed - 1.0
+    times = miss.reaches / miss.allowed
+    beyond = f"{share_text(times - 1.0)} above" if times < _FEW else f"{number_text(times)} times"
     return (
-        f"on {miss.machine} {_TARGETS[miss.target]} is {time_text(miss.reaches)} at best, {share_text(more)} above the "
-        f"{time_text(miss.allowed)} asked for; nearest: {miss.by} on {miss.n_gpus} GPUs, so a target of "
-        f"{time_text(miss.reaches)} would be met"
+        f"on {miss.machine} {_TARGETS[miss.target]} is {time_text(miss.reaches)} at best, {beyond} the "
+        f"{time_text(miss.allowed)} asked for; nearest: {miss.by} on {_counted(miss.n_gpus, 'GPU')}, which meets a "
+        f"{_TARGETS[miss.target]} of {time_text(miss.reaches)}"
     )
 
 
@@ -141,9 +170,10 @@ def _work(answer: PlanAnswer) -> Iterator[str]:
     )
 
 
-def trade_words(best: Plan, other: Plan, usd: Sequence[float]) -> str:
-    """Return what another plan trades against the recommended one; `usd`: of a million tokens, of both."""
-    words = [f"{usd[1] / usd[0] - 1.0:+.0%} price per token"]
+def trade_words(best: Plan, other: Plan, usd: Sequence[float], of_what: str) -> str:
+    """Return what another plan trades against the recommended one; `usd`: prices of both, `of_what`."""
+    more = usd[1] / usd[0] - 1.0
+    words = [f"{more:+.0%} price{of_what}"] if abs(more) >= _SEEN else [f"the same price{of_what}"]
     if other.n_gpus != best.n_gpus:
         words.append(f"{other.n_gpus - best.n_gpus:+d} GPUs")
     if abs(other.decode.tpot_s / best.decode.tpot_s - 1.0) > 0.03:

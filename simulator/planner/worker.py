@@ -11,7 +11,7 @@ JobT = TypeVar("JobT")
 ResultT = TypeVar("ResultT")
 
 
-class Helper:
+class Worker:
     """Takes every second job off this process; all of them are done here where there is no other processor."""
 
     def __init__(self, pool: ProcessPoolExecutor | None) -> None:
@@ -32,17 +32,17 @@ class Helper:
 
 
 @contextmanager
-def helper(n_workers: int | None = None) -> Iterator[Helper]:
-    """A helper for as long as the block lasts. `n_workers`: processes in all (None: one more where two processors are
+def worker(n_workers: int | None = None) -> Iterator[Worker]:
+    """A worker for as long as the block lasts. `n_workers`: processes in all (None: one more where two processors are
     there; below 2: none more)."""
     wanted = len(os.sched_getaffinity(0)) if n_workers is None else n_workers
     if wanted < 2:
-        yield Helper(None)
+        yield Worker(None)
         return
     pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
     pool.submit(_ready)
     try:
-        yield Helper(pool)
+        yield Worker(pool)
     finally:
         pool.shutdown(cancel_futures=True)
 
