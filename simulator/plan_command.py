@@ -71,7 +71,7 @@ def plan(
         check_writable({"--report": report, "--scenario": scenario})
         check_folder("--out", out_dir)
         flags = _flags(model=model, machine=machine, gpus=gpus, rate=rate, prompt=prompt, output=output, slo=slo)
-        answer = make_plan(load_question(question, [*flags, *(settings or [])]))
+        answer = make_plan(load_question(question, [*flags, *(settings or [])]), n_workers=None)
         _write(answer, out_dir, table_format, scenario)
         if report is not None:
             with writing("--report", report):

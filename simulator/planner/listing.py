@@ -79,6 +79,14 @@ def cost(option: Settled, wanted: float) -> tuple[float, float]:
     return (option.plan.usd_per_hour / rate if rate else inf), -rate
 
 
+def compared(best: Settled, other: Settled, wanted: float) -> tuple[float, float]:
+    """Return what the recommended plan and another cost [USD per hour with spares, or per request], reckoned in the
+    same way: a plan that nobody replayed is set against the other one's rate before replays."""
+    if wanted or other.trials:
+        return cost(best, wanted)[0], cost(other, wanted)[0]
+    return best.plan.usd_per_hour / best.plan.rate_per_s, cost(other, wanted)[0]
+
+
 def servings(machines: Sequence[Machine], question: Question) -> list[Serving]:
     """Return the ways of serving of which every role has a candidate on some machine."""
     return [

@@ -23,9 +23,9 @@ _ROUNDS = 3  # of replays
 _RECKONED = 0.8  # of the reckoned rate that a replay leaves, of plans that were hit hardest
 
 
-def make_plan(question: Question, *, n_workers: int | None = None) -> PlanAnswer:
+def make_plan(question: Question, *, n_workers: int | None = 1) -> PlanAnswer:
     """Return the answer; InputFaults where the question leaves no candidate. `n_workers`: processes (None: two where
-    there are two processors)."""
+    there are two processors); more than one need a main module that may be imported twice."""
     load = load_of(question)
     promise, wanted = promise_of(question), _wanted(question, load)
     with worker(n_workers) as beside:

@@ -4,15 +4,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from simulator.planner.listing import compared
 from simulator.planner.load import Load
 from simulator.planner.operating import Promise
 from simulator.planner.question import Question
 from simulator.planner.search import ROLES, search_among
+from simulator.planner.settle import Settled
 from simulator.planner.sizing import Plan, Pools, best_plan, smallest
 from simulator.planner.space import Family
-from simulator.planner.sureness import imbalance, rate_if_slower
+from simulator.planner.sureness import imbalance, rate_if_slower, step_at
 from simulator.planner.workshop import Workshop
-from simulator.serving.step_times import StepBatch
 
 UNEVEN = "power_law:1.01"  # the popularity that fits DeepSeek-V3's experts (aiconfigurator)
 _FIFTH = 0.2
@@ -21,14 +22,16 @@ _FIFTH = 0.2
 @dataclass(frozen=True, kw_only=True)
 class Change:
     """The best of the shortlisted families under one change. `worth`: requests per second, or users, of the same
-    GPUs, `before` without it; `n_gpus`: what the wanted rate takes then (0: no rate was asked for, or none is enough);
-    `plan`: its name, `same`: whether its layouts are those of the answer."""
+    GPUs, `before` without it; `n_gpus`: what the wanted rate takes then (0: no rate was asked for, or none is enough),
+    at `usd_per_hour`; `plan`: its name, `same`: whether its layouts are those of the answer."""
 
     change: str
     worth: float
     before: float
     n_gpus: int
     n_gpus_before: int
+    usd_per_hour: float
+    usd_per_hour_before: float
     plan: str
     same: bool
 
@@ -44,36 +47,46 @@ class Shortlist:
     wanted: float
 
 
-def changes(shop: Workshop, short: Shortlist, promise: Promise) -> list[Change]:
-    """Return one row for each change."""
-    rows = []
-    for name, vary in _variations(shop.question, shop).items():
-        question, load = vary(shop.question, shop.load)
+def changes(shop: Workshop, short: Shortlist, promise: Promise, names: Sequence[str]) -> list[Change]:
+    """Return one row for each of these `variations`."""
+    every, rows = _variations(shop.question, shop), list[Change]()
+    for name in names:
+        question, load = every[name](shop.question, shop.load)
         same_machine = question.machine_overrides == shop.question.machine_overrides
         other = Workshop(question, shop.machine, load, shop if same_machine else None)
         rows.append(_changed(name, other, short, promise, short.wanted))
-    if short.wanted:
-        rows += [
-            _traffic_row(f"{sign} 20 % requests", short, short.wanted * (1.0 + part))
-            for sign, part in (("+", _FIFTH), ("−", -_FIFTH))
-        ]
-    return [*rows, _uneven(shop, short, promise)]
+    return rows
+
+
+def variations(shop: Workshop) -> list[str]:
+    """Return what `changes` can vary, by name."""
+    return list(_variations(shop.question, shop))
+
+
+def other_traffic(short: Shortlist) -> list[Change]:
+    """Return a row for more, and fewer, requests or users; none where no rate was asked for."""
+    parts = (("+", _FIFTH), ("−", -_FIFTH)) if short.wanted else ()
+    return [_row(f"{sign} 20 % requests", short.pools, short, short.wanted * (1.0 + part)) for sign, part in parts]
 
 
 Vary = Callable[[Question, Load], tuple[Question, Load]]
 
 
 def _variations(question: Question, shop: Workshop) -> Mapping[str, Vary]:
-    found: dict[str, Vary] = {
-        "+ 20 % prompt tokens": lambda q, load: (q, _longer_prompts(load, 1.0 + _FIFTH)),
-        "+ 20 % answer tokens": lambda q, load: (q, _longer_answers(load, 1.0 + _FIFTH)),
-    }
+    found: dict[str, Vary] = {}
     for sign, part in (("+", 1.0 + _FIFTH), ("−", 1.0 - _FIFTH)):
-        if "nic" in shop.site.profile.tiers:
-            found[f"{sign} 20 % NIC speed"] = partial(_faster_nic, shop=shop, part=part)
+        found[f"{sign} 20 % prompt tokens"] = partial(_with_load, longer=_longer_prompts, part=part)
+        found[f"{sign} 20 % answer tokens"] = partial(_with_load, longer=_longer_answers, part=part)
+        found[f"{sign} 20 % link speed"] = partial(_faster_links, shop=shop, part=part)
         if question.traffic.mean_acceptance:
             found[f"{sign} 20 % acceptance"] = partial(_accepting, part=part)
     return found
+
+
+def _with_load(
+    question: Question, load: Load, *, longer: Callable[[Load, float], Load], part: float
+) -> tuple[Question, Load]:
+    return question, longer(load, part)
 
 
 def _longer_prompts(load: Load, part: float) -> Load:
@@ -90,10 +103,11 @@ def _longer_answers(load: Load, part: float) -> Load:
                    longest_tokens=load.longest_tokens + more)  # fmt: skip
 
 
-def _faster_nic(question: Question, load: Load, *, shop: Workshop, part: float) -> tuple[Question, Load]:
-    key, nic = "tiers.nic.bytes_per_s", shop.site.profile.tiers["nic"]
-    overrides = {**question.machine_overrides, key: nic.bytes_per_s * part}
-    return replace(question, machine_overrides=overrides), load
+def _faster_links(question: Question, load: Load, *, shop: Workshop, part: float) -> tuple[Question, Load]:
+    """All tiers: inside a node and between nodes."""
+    tiers = shop.site.profile.tiers
+    faster = {f"tiers.{name}.bytes_per_s": tier.bytes_per_s * part for name, tier in tiers.items()}
+    return replace(question, machine_overrides={**question.machine_overrides, **faster}), load
 
 
 def _accepting(question: Question, load: Load, *, part: float) -> tuple[Question, Load]:
@@ -117,36 +131,57 @@ def _row(name: str, pools: Pools, short: Shortlist, wanted: float) -> Change:
     return Change(
         change=name, worth=pools.worth(plan) if plan else 0.0, before=short.pools.worth(short.plan),
         n_gpus=sized.n_gpus if sized else 0, n_gpus_before=short.plan.n_gpus if short.wanted else 0,
+        usd_per_hour=(sized or short.plan).usd_per_hour, usd_per_hour_before=short.plan.usd_per_hour,
         plan=plan.name if plan else "nothing serves", same=plan is not None and _layouts(plan) == _layouts(short.plan),
     )  # fmt: skip
-
-
-def _traffic_row(name: str, short: Shortlist, wanted: float) -> Change:
-    return _row(name, short.pools, short, wanted)
 
 
 def _layouts(plan: Plan) -> tuple[Family | None, Family]:
     return plan.prefill.family if plan.prefill else None, plan.decode.family
 
 
-def _uneven(shop: Workshop, short: Shortlist, promise: Promise) -> Change:
-    """The answer's own plan where experts are not equally popular."""
-    plan, load = short.plan, shop.load
-    family = plan.decode.family
-    n = max(1, round(plan.decode.sequences)) * family.n_groups
-    decode = StepBatch(n_decode=n, decode_context_tokens=round(n * load.context_tokens))
-    slower = imbalance(shop, family, decode, UNEVEN)
-    of_prompts = 1.0
-    if plan.prefill:
-        chunk = (max(1, round(min(load.new_tokens, plan.prefill.family.prefill_tokens))), 0)
-        prompts = StepBatch(n_decode=0, decode_context_tokens=0, prefills=(chunk,) * plan.prefill.family.n_groups)
-        of_prompts = imbalance(shop, plan.prefill.family, prompts, UNEVEN)
-    rate = rate_if_slower(shop, plan, promise, decode=slower, prefill=of_prompts)
+def uneven(shop: Workshop, short: Shortlist, promise: Promise) -> Change:
+    """Return the row of the answer's own plan where experts are not equally popular."""
+    plan = short.plan
+    decode, prefill = (
+        imbalance(shop, point.family, step_at(point, shop.load), UNEVEN) if point else 1.0
+        for point in (plan.decode, plan.prefill)
+    )
+    rate = rate_if_slower(shop, plan, promise, decode=decode, prefill=prefill)
     before = short.pools.worth(plan)
     return Change(
         change=f"experts of popularity {UNEVEN}, placed as asked", worth=before * rate / plan.rate_per_s, before=before,
-        n_gpus=0, n_gpus_before=0, plan=plan.name, same=True,
+        n_gpus=0, n_gpus_before=0, usd_per_hour=plan.usd_per_hour, usd_per_hour_before=plan.usd_per_hour,
+        plan=plan.name, same=True,
     )  # fmt: skip
+
+
+def other_prices(options: Sequence[Settled], short: Shortlist, machines: Sequence[str]) -> list[Change]:
+    """Return a row for each machine with GPUs dearer, and cheaper, by a fifth: which of the `options`, the recommended
+    one first, costs least then."""
+    rows = []
+    for machine in machines:
+        for sign, part in (("+", 1.0 + _FIFTH), ("−", 1.0 - _FIFTH)):
+            relative = [_relative_usd(options[0], option, short.wanted, {machine: part}) for option in options]
+            cheapest = options[relative.index(min(relative))]
+            own = cheapest.plan.usd_per_hour * (part if cheapest.plan.machine == machine else 1.0)
+            rows.append(Change(
+                change=f"{sign} 20 % price of {machine}", worth=short.pools.worth(short.plan),
+                before=short.pools.worth(short.plan), n_gpus=cheapest.plan.n_gpus if short.wanted else 0,
+                n_gpus_before=short.plan.n_gpus if short.wanted else 0, usd_per_hour=own,
+                usd_per_hour_before=short.plan.usd_per_hour, plan=f"{cheapest.plan.machine}: {cheapest.plan.name}",
+                same=cheapest is options[0],
+            ))  # fmt: skip
+    return rows
+
+
+def _relative_usd(best: Settled, option: Settled, wanted: float, prices: Mapping[str, float]) -> float:
+    """Price of an option over that of the recommended one, with machines so many times as dear; infinite where its
+    replays missed the targets."""
+    if option.trials and not option.confirmed:
+        return float("inf")
+    usd = compared(best, option, wanted)
+    return usd[1] / usd[0] * prices.get(option.plan.machine, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)

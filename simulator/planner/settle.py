@@ -62,12 +62,13 @@ def settle(job: Job) -> Settled:
 
 def _with_fewer_requests(job: Job, shop: Workshop) -> Settled:
     rehearsal, rate = Rehearsal(shop, job.plan), job.plan.rate_per_s
-    trials: list[Confirmation] = []
+    trials, passed = list[Confirmation](), False
     for _ in range(_TRIALS):
-        found = _tried(rehearsal, rate, job.question.seed)
+        found = _tried(rehearsal, rate, job.question.seed, passed=passed)
         trials += found
         if found[-1].met:
             break
+        passed |= len(found) > _SEEDS
         rate *= _STEP
     return _settled(shop, job.plan, rate, trials)
 
@@ -91,10 +92,10 @@ def _settled(shop: Workshop, plan: Plan, rate_per_s: float, trials: list[Confirm
                    spares=tuple(spares_of(shop, plan)))  # fmt: skip
 
 
-def _tried(rehearsal: Rehearsal, rate_per_s: float, seed: int) -> list[Confirmation]:
-    """Short replays, then long ones, until one misses."""
+def _tried(rehearsal: Rehearsal, rate_per_s: float, seed: int, *, passed: bool = False) -> list[Confirmation]:
+    """Short replays, then long ones, until one misses; long ones alone where short ones have passed at more."""
     found: list[Confirmation] = []
-    for replay in (rehearsal.glance, rehearsal.at):
+    for replay in (rehearsal.at,) if passed else (rehearsal.glance, rehearsal.at):
         for number in range(1, _SEEDS + 1):
             found.append(replay(rate_per_s, seed + number))
             if not found[-1].met:

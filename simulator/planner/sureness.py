@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from simulator.critical_path import critical_path, shares
 from simulator.evaluate import run_step
 from simulator.intervals import step_interval_s
+from simulator.planner.load import Load
 from simulator.planner.operating import Point, Promise
 from simulator.planner.sizing import Plan
 from simulator.planner.space import Family
@@ -27,14 +28,7 @@ class Sureness:
 
 def sureness(shop: Workshop, point: Point) -> Sureness:
     """Return how sure the step of a point is: a decode step, or a full step of prompts."""
-    family, load = point.family, shop.load
-    if family.role == "prefill":
-        new = max(1, round(min(load.new_tokens, family.prefill_tokens)))
-        n = max(1, round(point.prompts_per_step))
-        batch = StepBatch(n_decode=0, decode_context_tokens=0, prefills=((new, round(load.cached_tokens)),) * n)
-    else:
-        n = max(1, round(point.sequences)) * family.n_groups
-        batch = StepBatch(n_decode=n, decode_context_tokens=round(n * load.context_tokens))
+    family, batch = point.family, step_at(point, shop.load)
     simulated = SimulatedStepTimes(shop.scenario(family))
     scenario = simulated.scenario_of(batch)
     run = run_step(scenario, step_of(scenario, batch), known=shop.known_costs)
@@ -42,6 +36,17 @@ def sureness(shop: Workshop, point: Point) -> Sureness:
     low_s, high_s = step_interval_s(run, path, seed=shop.question.seed)
     return Sureness(seconds=seconds, low=low_s / seconds, high=high_s / seconds, bound_by=dict(shares(path, "bound")),
                     by_source=dict(shares(path, "source")))  # fmt: skip
+
+
+def step_at(point: Point, load: Load) -> StepBatch:
+    """Return the step that a replica runs at its point: of decodes, or as full of prompts as it is there."""
+    family = point.family
+    if family.role == "prefill":
+        new = max(1, round(min(load.new_tokens, family.prefill_tokens)))
+        n = max(1, round(point.prompts_per_step))
+        return StepBatch(n_decode=0, decode_context_tokens=0, prefills=((new, round(load.cached_tokens)),) * n)
+    n = max(1, round(point.sequences)) * family.n_groups
+    return StepBatch(n_decode=n, decode_context_tokens=round(n * load.context_tokens))
 
 
 def rate_if_slower(shop: Workshop, plan: Plan, promise: Promise, *, decode: float, prefill: float) -> float:

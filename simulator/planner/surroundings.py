@@ -13,7 +13,16 @@ from simulator.planner.operating import Promise
 from simulator.planner.plan_answer import PlanAnswer
 from simulator.planner.plan_scenarios import tables_of, toml_of
 from simulator.planner.question import Question
-from simulator.planner.sensitivity import Change, Shortlist, break_even, changes
+from simulator.planner.sensitivity import (
+    Change,
+    Shortlist,
+    break_even,
+    changes,
+    other_prices,
+    other_traffic,
+    uneven,
+    variations,
+)
 from simulator.planner.settle import Settled
 from simulator.planner.sizing import Plan, Pools
 from simulator.planner.space import Family, Role
@@ -22,6 +31,7 @@ from simulator.planner.worker import Worker
 from simulator.planner.workshop import Workshop
 
 _MOST_COUNTS = 64
+_ELSEWHERE = 0.6  # of the variations: the other process has these alone to do
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +40,11 @@ class _ChangesJob:
     load: Load
     short: Shortlist
     promise: Promise
+    names: Sequence[str]
 
 
 def _changes(job: _ChangesJob) -> list[Change]:
-    return changes(Workshop(job.question, job.short.plan.machine, job.load), job.short, job.promise)
+    return changes(Workshop(job.question, job.short.plan.machine, job.load), job.short, job.promise, job.names)
 
 
 def told(beside: Worker, answer: PlanAnswer, machines: Sequence[Machine], promise: Promise) -> PlanAnswer:
@@ -44,13 +55,17 @@ def told(beside: Worker, answer: PlanAnswer, machines: Sequence[Machine], promis
     machine = next(m for m in machines if m.shop.machine == plan.machine)
     short = Shortlist(families=_shortlist(plan, machine), pools=machine.pools, plan=plan,
                       counts=machine.counts, wanted=answer.wanted)  # fmt: skip
-    told = beside.start(_changes, _ChangesJob(question=question, load=answer.load, short=short, promise=promise))
     shop, pools = machine.shop, machine.pools
+    names = variations(shop)
+    elsewhere = names[: round(_ELSEWHERE * len(names))]
+    told = beside.start(_changes, _ChangesJob(question=question, load=answer.load, short=short, promise=promise,
+                                              names=elsewhere))  # fmt: skip
     points = {"prefill": plan.prefill, "decode": plan.decode} if plan.prefill else {"replicas": plan.decode}
     sure = {name: sureness(shop, point) for name, point in points.items() if point}
     others = [option.plan for option in answer.options if option.plan.machine != plan.machine]
     first_elsewhere = {other.machine: other for other in reversed(others)}
     tables = tables_of(question, plan)
+    here = changes(shop, short, promise, names[len(elsewhere) :])
     return replace(
         answer,
         sure=sure,
@@ -61,7 +76,11 @@ def told(beside: Worker, answer: PlanAnswer, machines: Sequence[Machine], promis
         counts=counted(pools, _neighbours(pools, plan.n_gpus)),
         launches=launches(plan, shop.site.model_spec, question.model, pools.node),
         scenario=toml_of(tables),
-        changes=told(),
+        changes=[
+            *told(), *here,
+            *other_traffic(short), *other_prices(answer.options, short, question.machines),
+            uneven(shop, short, promise),
+        ],
     )  # fmt: skip
 
 

@@ -17,7 +17,14 @@ OPTION_COLUMNS = {
     "state": "replayed", "trade": "trades",
 }  # fmt: skip
 FRONT_COLUMNS = {"name": "plan", "target": "TPOT target", "per_user": "tokens/s/user", "per_gpu": "tokens/s/GPU"}
-CHANGE_COLUMNS = {"name": "change", "takes": "takes", "before": "before", "gpus": "GPUs", "layout": "layout"}
+CHANGE_COLUMNS = {
+    "name": "change",
+    "takes": "takes",
+    "before": "before",
+    "gpus": "GPUs",
+    "usd": "$/h",
+    "layout": "layout",
+}
 
 
 def plan_tables(answer: PlanAnswer) -> Mapping[str, pd.DataFrame]:
@@ -30,7 +37,9 @@ def plan_tables(answer: PlanAnswer) -> Mapping[str, pd.DataFrame]:
         ]),
         "changes": pd.DataFrame([
             {"change": c.change, "worth": c.worth, "before": c.before, "n_gpus": c.n_gpus,
-             "n_gpus_before": c.n_gpus_before, "plan": c.plan, "same_layouts": c.same} for c in answer.changes
+             "n_gpus_before": c.n_gpus_before, "usd_per_hour": c.usd_per_hour,
+             "usd_per_hour_before": c.usd_per_hour_before, "plan": c.plan, "same_layouts": c.same}
+            for c in answer.changes
         ]),
         "counts": pd.DataFrame([
             {"n_gpus": c.n_gpus, "plan": c.plan.name if c.plan else "", "worth": c.worth,
@@ -78,21 +87,9 @@ def _shown_options(answer: PlanAnswer) -> pd.DataFrame:
             "usd": money_text(option.plan.usd_per_hour), "spare": str(option.n_spare_gpus),
             "usd_spare": money_text(option.usd_per_hour_with_spares),
             "per_million": money_text(answer.usd_per_million(option)), "state": state,
-            "trade": "recommended" if option is best else trade_words(best.plan, option.plan, *_prices(answer, option)),
+            "trade": "recommended" if option is best else trade_words(best, option, answer.wanted),
         })  # fmt: skip
     return pd.DataFrame(rows, columns=list(OPTION_COLUMNS))
-
-
-def _prices(answer: PlanAnswer, other: Settled) -> tuple[tuple[float, float], str]:
-    """Prices of the recommended plan and another, of the same thing reckoned in the same way, and what they are of."""
-    best = answer.best
-    assert best is not None
-    if answer.wanted:
-        return (best.usd_per_hour_with_spares, other.usd_per_hour_with_spares), " with spares"
-    usd = (answer.usd_per_million(best), answer.usd_per_million(other))
-    if other.trials:
-        return usd, " per token"
-    return (usd[0] * best.rate_per_s / best.plan.rate_per_s, usd[1]), " per token by reckoning"
 
 
 def _shown_front(answer: PlanAnswer) -> pd.DataFrame:
@@ -107,7 +104,9 @@ def _shown_front(answer: PlanAnswer) -> pd.DataFrame:
 def _shown_changes(answer: PlanAnswer) -> pd.DataFrame:
     rows = [
         {"name": c.change, "takes": number_text(c.worth), "before": number_text(c.before),
-         "gpus": f"{c.n_gpus} (before {c.n_gpus_before})" if c.n_gpus else "", "layout": "same" if c.same else c.plan}
+         "gpus": f"{c.n_gpus} (before {c.n_gpus_before})" if c.n_gpus else "",
+         "usd": f"{money_text(c.usd_per_hour)} (before {money_text(c.usd_per_hour_before)})",
+         "layout": "same" if c.same else c.plan}
         for c in answer.changes
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=list(CHANGE_COLUMNS))

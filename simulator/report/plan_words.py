@@ -1,11 +1,11 @@
 """A plan in sentences: the recommendation first, what binds, what it rests on, failures, why nothing serves."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
+from simulator.planner.listing import compared
 from simulator.planner.nearest import Miss
 from simulator.planner.plan_answer import PlanAnswer
 from simulator.planner.settle import Settled
-from simulator.planner.sizing import Plan
 from simulator.planner.spares import together
 from simulator.report.formats import money_text, number_text, share_text, time_text
 
@@ -170,9 +170,12 @@ def _work(answer: PlanAnswer) -> Iterator[str]:
     )
 
 
-def trade_words(best: Plan, other: Plan, usd: Sequence[float], of_what: str) -> str:
-    """Return what another plan trades against the recommended one; `usd`: prices of both, `of_what`."""
+def trade_words(recommended: Settled, option: Settled, wanted: float) -> str:
+    """Return what another plan trades against the recommended one."""
+    best, other = recommended.plan, option.plan
+    usd = compared(recommended, option, wanted)
     more = usd[1] / usd[0] - 1.0
+    of_what = " with spares" if wanted else " per token" if option.trials else " per token by reckoning"
     words = [f"{more:+.0%} price{of_what}"] if abs(more) >= _SEEN else [f"the same price{of_what}"]
     if other.n_gpus != best.n_gpus:
         words.append(f"{other.n_gpus - best.n_gpus:+d} GPUs")
@@ -180,7 +183,7 @@ def trade_words(best: Plan, other: Plan, usd: Sequence[float], of_what: str) -> 
         words.append(f"TPOT {time_text(other.decode.tpot_s)} for {time_text(best.decode.tpot_s)}")
     units = (other.decode.family.n_gpus, best.decode.family.n_gpus)
     if units[0] != units[1]:
-        words.append(f"a failure idles {units[0]} GPUs, not {units[1]}")
+        words.append(f"a failure idles {_counted(units[0], 'GPU')}, not {units[1]}")
     if other.serving != best.serving:
         words.append("no transfer of caches" if other.serving == "together" else "caches move between pools")
     return ", ".join(words)
