@@ -55,7 +55,8 @@ def _cause(before: Plan, plan: Plan, n_gpus: int) -> str:
     if plan.prefill and before.prefill and before.prefill.family != plan.prefill.family:
         causes.append(f"another layout for prompts: {plan.prefill.family.name}")
     if _shares(before) != _shares(plan) or plan.n_used < n_gpus:
-        idle = f", {n_gpus - plan.n_used} GPUs idle" if plan.n_used < n_gpus else ""
+        n_idle = n_gpus - plan.n_used
+        idle = f", {n_idle} GPU{'s' if n_idle > 1 else ''} idle" if n_idle > 0 else ""
         causes.append(f"whole replicas: {_shares(plan)}{idle}, before {_shares(before)}")
     return "; ".join(causes) or NO_CAUSE
 

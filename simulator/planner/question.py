@@ -105,7 +105,7 @@ class Search:
     attention_tp: Sequence[int] = ()
     dense_tp: Sequence[int] = ()
     tp_tokens: Sequence[Literal["scattered", "replicated"]] = ("scattered", "replicated")
-    expert_placement: PlacementRule = "contiguous"
+    expert_placement: Sequence[PlacementRule] = ("contiguous",)
     redundant_experts: Sequence[int] = (0,)
     schedules: Sequence[str] = ()
     precisions: Sequence[PrecisionWord] = ("auto",)

@@ -41,7 +41,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "failures.restart_s": (0.0, 1e7),
     "failures.load_bytes_per_s": (1e6, 1e13),
 }
-_NOT_EMPTY = ("serving", "tp_tokens", "precisions", "prefill_tokens", "redundant_experts")
+_NOT_EMPTY = ("serving", "tp_tokens", "precisions", "prefill_tokens", "redundant_experts", "expert_placement")
 
 
 def check_question(question: Question) -> list[Fault]:

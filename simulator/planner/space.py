@@ -52,6 +52,7 @@ class Family:
         experts += [f"experts TP{layout.moe_tp}"] if layout.moe_tp > 1 else []
         tp = [f"TP{layout.attention_tp}" + (" replicated" if layout.replicated else "")]
         dense = [f"dense TP{layout.dense_tp}"] if layout.dense_tp not in (1, layout.attention_tp) else []
+        placed = [layout.expert_placement.replace("_", " ")] if layout.expert_placement != "contiguous" else []
         copies = [f"{layout.n_redundant_experts} copies"] if layout.n_redundant_experts else []
         drafts = [f"{self.n_draft} draft" + ("s" if self.n_draft > 1 else "")] if self.n_draft else []
         alone = [] if self.n_gpus > 1 else ["one GPU"]
@@ -61,6 +62,7 @@ class Family:
             *(tp if layout.attention_tp > 1 else []),
             *dense,
             *copies,
+            *placed,
             self.schedule.replace("_", " "),
         ]
         return ", ".join([" ".join(words), self.precision.replace("_", " "), *drafts])
@@ -137,13 +139,14 @@ def _scattered(
     if not n_moe_layers(model):
         return
     node, n_experts = profile.node.n_devices, model.moe.n_routed_experts
-    for n_gpus, copies in product(sizes(profile, most_gpus), sorted(set(question.search.redundant_experts))):
+    kinds = product(sorted(set(question.search.redundant_experts)), dict.fromkeys(question.search.expert_placement))
+    for n_gpus, (copies, placement) in product(sizes(profile, most_gpus), list(kinds)):
         if n_gpus > n_experts or (n_experts + copies) % n_gpus:
             continue
         for tp, dense_tp in product(_degrees(n_gpus, node, model.attention.n_heads), _dense(n_gpus, node, model)):
             yield n_gpus, Layout(
                 attention_tp=tp, dense_tp=dense_tp, ep=n_gpus, n_redundant_experts=copies,
-                expert_placement=question.search.expert_placement,
+                expert_placement=placement,
             )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from simulator.availability import failures_per_hour, replica_availability, spares_needed
+from simulator.availability import at_least, failures_per_hour, replica_availability, spares_needed
 from simulator.failures import Failures
 
 
@@ -22,3 +22,11 @@ def test_spares_by_hand():
     assert spares_needed(2, up=0.9, target=0.99) == 2
     with pytest.raises(ValueError, match="do not reach"):
         spares_needed(2, up=0.0, target=0.99)
+
+
+def test_many_replicas_are_counted_without_overflow():
+    """3,000 of which half are up: the binomial's median; its coefficients are beyond any float."""
+    assert at_least(1500, 3000, up=0.5) == pytest.approx(0.5, abs=0.01)
+    assert at_least(1, 3, up=0.5) == pytest.approx(7 / 8)
+    assert at_least(2, 3, up=1.0) == 1.0
+    assert at_least(2, 3, up=0.0) == 0.0

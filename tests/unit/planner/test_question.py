@@ -30,6 +30,16 @@ BAD = {
     "shares that are no whole": ({"traffic": {"tasks": {"chat": {"share": 0.4}}}}, "traffic.tasks"),
     "no probability": ({"traffic": {"acceptance": [80.0]}}, "traffic.acceptance"),
     "a price of nobody": ({"prices": {"usd_per_gpu_hour": {"h200_sxm": 2.0}}}, "prices.usd_per_gpu_hour"),
+    "FFN experts of a model that has no others": ({"traffic": {"ffn_experts": 1.0}}, "traffic.ffn_experts"),
+    "more FFN experts than are chosen": (
+        {"model": "longcat_flash", "traffic": {"tasks": {"chat": {"share": 1.0, "ffn_experts": 100.0}}}},
+        "traffic.tasks.chat.ffn_experts",
+    ),
+    "an unknown popularity": ({"popularity": "bogus"}, "popularity"),
+    "a node and a half": ({"n_gpus": [12]}, "n_gpus"),
+    "more GPUs than the fabric has": ({"n_gpus": [100_000]}, "n_gpus"),
+    "lengths beside a trace": ({"traffic": {"trace": "nowhere.csv", "prompt": "fixed:7"}}, "traffic.prompt"),
+    "failures more often than hourly": ({"failures": {"mtbf_hours": {"device": 0.1}}}, "failures.mtbf_hours.device"),
     "a trace that is none": ({"traffic": {"trace": "nowhere.csv"}}, "traffic.trace"),
 }  # fmt: skip
 
@@ -50,8 +60,14 @@ def test_all_faults_of_sense_come_together():
 
 def test_an_empty_set_of_candidates_says_what_was_asked_for():
     question = build_question({**LEAST, "search": {"ep": [3]}})
-    with pytest.raises(InputFaults, match=r"search: got no candidate: ep=\[3\]"):
+    with pytest.raises(InputFaults, match=r"search: got no candidate for prefill or decode or together: ep=\[3\]"):
         make_plan(question, n_workers=1)
+
+
+def test_drafts_that_the_model_cannot_make_say_which_role_has_no_candidate():
+    question = build_question({**LEAST, "search": {"n_draft": [2]}})
+    with pytest.raises(InputFaults, match=r"search: got no candidate for decode or together: n_draft=\[2\]"):
+        make_plan(question)
 
 
 def test_answers_of_one_token_are_not_planned():
