@@ -51,6 +51,22 @@ def test_the_answer_comes_first_with_its_interval(answer):
     assert any(sentence.startswith("What binds") for sentence in sentences(answer))
 
 
+def test_failures_are_counted_in_replicas_and_paid_for(answer):
+    best = answer.best
+    units = {"prefill": best.plan.prefill, "decode": best.plan.decode, "replicas": best.plan.decode}
+    assert {pool.pool: pool.unit_gpus for pool in best.spares} == {
+        pool.pool: units[pool.pool].family.n_gpus for pool in best.spares
+    }
+    assert best.usd_per_hour_with_spares == pytest.approx(
+        (best.plan.n_gpus + sum(pool.n_gpus for pool in best.spares)) * best.plan.usd_per_gpu_hour
+    )
+
+
+def test_a_dearer_machine_costs_more_by_as_much(answer):
+    own = next(c for c in answer.changes if c.change == f"+ 20 % price of {answer.best.plan.machine}")
+    assert own.usd_per_hour == pytest.approx(1.2 * own.usd_per_hour_before) or not own.same
+
+
 def test_the_plan_is_a_scenario_that_loads(answer, tmp_path):
     path = tmp_path / "plan.toml"
     path.write_text(answer.scenario, encoding="utf-8")
@@ -77,7 +93,7 @@ def test_unmeetable_targets_say_which_by_how_much_and_what_would_do(answer):
     assert not nothing.feasible
     miss = next(miss for miss in nothing.misses if miss.target == "tpot")
     assert "TPOT is" in headline(nothing)
-    assert "above the 100 µs" in headline(nothing)
+    assert "times the 100 µs asked for" in headline(nothing)
     relaxed = replace(question, machines=[miss.machine], targets=replace(question.targets, tpot_s=miss.reaches * 1.02),
                       search=replace(question.search, confirmed=0))  # fmt: skip
     assert make_plan(relaxed).best is not None
