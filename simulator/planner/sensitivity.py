@@ -186,8 +186,8 @@ def _relative_usd(best: Settled, option: Settled, wanted: float, prices: Mapping
 
 @dataclass(frozen=True, kw_only=True)
 class BreakEven:
-    """At which price of a GPU of `machine` the best plan there costs what the answer costs, per hour for a wanted
-    rate, else per request; `now`: its price."""
+    """At which price of a GPU of `machine` the best plan there costs what the answer costs, per hour with spares for a
+    wanted rate, else per request; `now`: its price."""
 
     machine: str
     plan: Plan
@@ -195,8 +195,8 @@ class BreakEven:
     now: float
 
 
-def break_even(answer: Plan, other: Plan, *, per_hour: bool) -> BreakEven:
+def break_even(best: Settled, other: Settled, wanted: float) -> BreakEven:
     """Return the price at which `other`'s machine is as cheap as the answer's."""
-    cost = answer.usd_per_hour if per_hour else answer.usd_per_hour / answer.rate_per_s * other.rate_per_s
-    return BreakEven(machine=other.machine, plan=other, usd_per_gpu_hour=cost / other.n_gpus,
-                     now=other.usd_per_gpu_hour)  # fmt: skip
+    usd = compared(best, other, wanted)
+    now = other.plan.usd_per_gpu_hour
+    return BreakEven(machine=other.plan.machine, plan=other.plan, usd_per_gpu_hour=now * usd[0] / usd[1], now=now)

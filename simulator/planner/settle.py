@@ -64,7 +64,8 @@ def _with_fewer_requests(job: Job, shop: Workshop) -> Settled:
     rehearsal, rate = Rehearsal(shop, job.plan), job.plan.rate_per_s
     trials, passed = list[Confirmation](), False
     for _ in range(_TRIALS):
-        found = _tried(rehearsal, rate, job.question.seed, passed=passed)
+        missed = trials[-1].seed if trials else 0
+        found = _tried(rehearsal, rate, job.question.seed, missed_seed=missed, passed=passed)
         trials += found
         if found[-1].met:
             break
@@ -92,12 +93,16 @@ def _settled(shop: Workshop, plan: Plan, rate_per_s: float, trials: list[Confirm
                    spares=tuple(spares_of(shop, plan)))  # fmt: skip
 
 
-def _tried(rehearsal: Rehearsal, rate_per_s: float, seed: int, *, passed: bool = False) -> list[Confirmation]:
-    """Short replays, then long ones, until one misses; long ones alone where short ones have passed at more."""
+def _tried(
+    rehearsal: Rehearsal, rate_per_s: float, seed: int, *, missed_seed: int = 0, passed: bool = False
+) -> list[Confirmation]:
+    """Short replays, then long ones, until one misses: the seed that missed before first, and long ones alone where
+    short ones have passed at more."""
     found: list[Confirmation] = []
+    seeds = sorted((seed + number for number in range(1, _SEEDS + 1)), key=lambda own: own != missed_seed)
     for replay in (rehearsal.at,) if passed else (rehearsal.glance, rehearsal.at):
-        for number in range(1, _SEEDS + 1):
-            found.append(replay(rate_per_s, seed + number))
+        for own in seeds:
+            found.append(replay(rate_per_s, own))
             if not found[-1].met:
                 return found
     return found

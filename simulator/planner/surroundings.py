@@ -31,7 +31,7 @@ from simulator.planner.worker import Worker
 from simulator.planner.workshop import Workshop
 
 _MOST_COUNTS = 64
-_ELSEWHERE = 0.6  # of the variations: the other process has these alone to do
+_ELSEWHERE = 0.3  # of the variations: the other process has uneven experts beside them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,9 @@ class _ChangesJob:
 
 
 def _changes(job: _ChangesJob) -> list[Change]:
-    return changes(Workshop(job.question, job.short.plan.machine, job.load), job.short, job.promise, job.names)
+    """Some variations, and uneven experts, which take as long as several."""
+    shop = Workshop(job.question, job.short.plan.machine, job.load)
+    return [*changes(shop, job.short, job.promise, job.names), uneven(shop, job.short, job.promise)]
 
 
 def told(beside: Worker, answer: PlanAnswer, machines: Sequence[Machine], promise: Promise) -> PlanAnswer:
@@ -62,8 +64,8 @@ def told(beside: Worker, answer: PlanAnswer, machines: Sequence[Machine], promis
                                               names=elsewhere))  # fmt: skip
     points = {"prefill": plan.prefill, "decode": plan.decode} if plan.prefill else {"replicas": plan.decode}
     sure = {name: sureness(shop, point) for name, point in points.items() if point}
-    others = [option.plan for option in answer.options if option.plan.machine != plan.machine]
-    first_elsewhere = {other.machine: other for other in reversed(others)}
+    others = [option for option in answer.options if option.plan.machine != plan.machine]
+    first_elsewhere = {other.plan.machine: other for other in reversed(others)}
     tables = tables_of(question, plan)
     here = changes(shop, short, promise, names[len(elsewhere) :])
     return replace(
@@ -72,14 +74,12 @@ def told(beside: Worker, answer: PlanAnswer, machines: Sequence[Machine], promis
         worth_of_rate=pools.worth(plan) / plan.rate_per_s,
         interval=_interval(shop, best, sure, promise, answer),
         front=front(shop, pools, _answering(machine), promise, plan.n_gpus),
-        break_evens=[break_even(plan, other, per_hour=bool(answer.wanted)) for other in first_elsewhere.values()],
+        break_evens=[break_even(best, other, answer.wanted) for other in first_elsewhere.values()],
         counts=counted(pools, _neighbours(pools, plan.n_gpus)),
         launches=launches(plan, shop.site.model_spec, question.model, pools.node),
         scenario=toml_of(tables),
         changes=[
-            *told(), *here,
-            *other_traffic(short), *other_prices(answer.options, short, question.machines),
-            uneven(shop, short, promise),
+            *here, *told(), *other_traffic(short), *other_prices(answer.options, short, question.machines),
         ],
     )  # fmt: skip
 

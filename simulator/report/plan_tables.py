@@ -11,9 +11,9 @@ from simulator.report.formats import money_text, number_text, time_text
 from simulator.report.plan_words import trade_words
 
 OPTION_COLUMNS = {
-    "name": "plan", "gpus": "GPUs", "rate": "requests/s", "reckoned": "reckoned", "per_gpu": "tokens/s/GPU",
+    "name": "plan", "gpus": "GPUs + spares", "rate": "requests/s", "reckoned": "reckoned", "per_gpu": "tokens/s/GPU",
     "tpot": "TPOT", "ttft": "TTFT",
-    "usd": "$/h", "spare": "spare GPUs", "usd_spare": "$/h with them", "per_million": "$/M tokens",
+    "usd": "$/h with spares", "per_million": "$/M tokens",
     "state": "replayed", "trade": "trades",
 }  # fmt: skip
 FRONT_COLUMNS = {"name": "plan", "target": "TPOT target", "per_user": "tokens/s/user", "per_gpu": "tokens/s/GPU"}
@@ -79,13 +79,13 @@ def _shown_options(answer: PlanAnswer) -> pd.DataFrame:
         row = _option(answer, option, 0)
         state = "met" if option.confirmed else "MISSED" if option.trials else "no"
         rows.append({
-            "name": f"{option.plan.machine}: {option.plan.name}", "gpus": str(option.plan.n_gpus),
+            "name": f"{option.plan.machine}: {option.plan.name}",
+            "gpus": f"{option.plan.n_gpus} + {option.n_spare_gpus}",
             "rate": number_text(option.rate_per_s) if option.trials else "",
             "reckoned": number_text(option.plan.rate_per_s),
             "per_gpu": number_text(float(str(row["tokens_per_s_per_gpu"]))),
             "tpot": time_text(float(str(row["tpot_s"]))), "ttft": time_text(float(str(row["ttft_s"]))),
-            "usd": money_text(option.plan.usd_per_hour), "spare": str(option.n_spare_gpus),
-            "usd_spare": money_text(option.usd_per_hour_with_spares),
+            "usd": money_text(option.usd_per_hour_with_spares),
             "per_million": money_text(answer.usd_per_million(option)), "state": state,
             "trade": "recommended" if option is best else trade_words(best, option, answer.wanted),
         })  # fmt: skip
