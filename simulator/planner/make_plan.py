@@ -70,10 +70,10 @@ def _searched(beside: Worker, question: Question, machine: str, load: Load, prom
     most = min(max(question.n_gpus, default=question.search.most_gpus), profile.fabric.max_devices)
     roles = [role for role in ROLES if any(role in ROLES_OF[kind] for kind in question.search.serving)]
     job = _SearchJob(question=question, machine=machine, load=load, promise=promise, most_gpus=most,
-                     roles=[role for role in roles if role != "decode"])  # fmt: skip
-    with_prompts = beside.start(_search, job)
-    found, n_steps = _search(replace(job, roles=[role for role in roles if role == "decode"]), shop)
-    others, n_others = with_prompts()
+                     roles=[role for role in roles if role == "together"])  # fmt: skip
+    of_both = beside.start(_search, job)
+    found, n_steps = _search(replace(job, roles=[role for role in roles if role != "together"]), shop)
+    others, n_others = of_both()
     found |= others
     pools = Pools(
         machine=machine, node=profile.node.n_devices, most_gpus=most, usd_per_gpu_hour=shop.usd_per_gpu_hour,
