@@ -14,6 +14,7 @@ from simulator.report.plan_figures import changes_figure, counts_figure, front_f
 from simulator.report.plan_tables import CHANGE_COLUMNS, OPTION_COLUMNS, shown_tables
 from simulator.report.plan_words import headline, sentences
 
+_IN_WORDS = ("per_million",)  # columns whose place the words of the last one need
 _FRONT = (
     "Each point is the best plan on the same GPUs under another TPOT target: up and to the right is better. The line "
     "is the Pareto front; the large point is recommended. By reckoning, before replays."
@@ -31,8 +32,9 @@ def write_plan_page(answer: PlanAnswer, path: str | Path, *, title: str) -> None
         tiles(_figures(answer)),
         bullets(sentences(answer)),
     ]
-    numeric = [name for name in OPTION_COLUMNS if name not in ("name", "state", "trade")]
-    parts.append(section("Plans", table(shown["options"], OPTION_COLUMNS, numeric=numeric)))
+    columns = {name: heading for name, heading in OPTION_COLUMNS.items() if name not in _IN_WORDS}
+    numeric = [name for name in columns if name not in ("name", "state", "trade")]
+    parts.append(section("Plans", table(shown["options"], columns, numeric=numeric)))
     if answer.front:
         parts.append(section("Front", plot(front_figure(answer), caption=_FRONT)))
     if answer.changes:
