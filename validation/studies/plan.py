@@ -98,5 +98,5 @@ def quick(plan: Plan) -> Plan:
     n_steps = 12
     return replace(
         plan, n_steps=n_steps, n_sequences=2, n_tokens=32, n_layers=2, record_every=4 if plan.record_every > 1 else 1,
-        grows_at=n_steps // 2 if plan.grows_at else 0,
+        grows_at=max(plan.grows_at * n_steps // plan.n_steps, 1) if plan.grows_at else 0,
     )  # fmt: skip

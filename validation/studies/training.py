@@ -16,10 +16,10 @@ from validation.studies.plan import Plan
 from validation.studies.text import DOMAINS, Batch, held_out_batch, training_batch
 from workloads.layers.balance_loss import device_balance_loss, group_of_experts
 from workloads.layers.budget import BudgetController, ControlLaw, add_over_ranks, choice_counts
-from workloads.layers.growth import stack_layers
+from workloads.layers.growth import stack_layers, stack_moments
 from workloads.layers.hidden_z_loss import hidden_z_loss
 from workloads.layers.language_model import LanguageModel
-from workloads.layers.optimiser import adamw, gradient_rms, initialise_transferred
+from workloads.layers.optimiser import adamw, gradient_rms, gradient_rms_range, initialise_transferred
 from workloads.layers.recorder import RoutingRecorder
 from workloads.layers.router import Router, Routing
 from workloads.layers.router_health import alpha_for_ratio, gradient_ratio, probability_gradient
@@ -76,7 +76,7 @@ class Training:
         seen[WHOLE, "", "activated_parameters"] = activated_parameters(
             plan.spec(half=len(self.routers) < plan.n_layers), mean_ffn
         )
-        seen[WHOLE, "", "gradient_rms"] = gradient_rms(self.model)
+        seen |= _gradient_sizes(self.model)
         if plan.step_size:
             for controller, router, routing in zip(self.controllers, self.routers, watch.routings, strict=True):
                 controller.update(router, add_over_ranks(choice_counts(routing.ids_TK, len(router.bias_E))))
@@ -84,9 +84,10 @@ class Training:
         return seen
 
     def _grow(self) -> None:
-        state, half = self.model.state_dict(), self.plan.n_layers // 2
+        shallow, kept, half = self.model, self.optimiser, self.plan.n_layers // 2
         self._build(half=False)
-        self.model.load_state_dict(stack_layers(state, half, 2))
+        self.model.load_state_dict(stack_layers(shallow.state_dict(), half, 2))
+        stack_moments(shallow, kept, self.model, self.optimiser, n_layers=half, times=2)
         self._control()  # from the biases of the stacked routers
 
     def _balances(self) -> bool:
@@ -177,3 +178,10 @@ def _tensors(batch: Batch) -> tuple[Tensor, Tensor]:
 def _loss(model: LanguageModel, hidden_BSD: Tensor, next_BS: Tensor) -> Tensor:
     logits_BSW: Tensor = model.head(model.norm(hidden_BSD))
     return functional.cross_entropy(logits_BSW.flatten(0, 1), next_BS.flatten())
+
+
+def _gradient_sizes(model: LanguageModel) -> dict[Where, float]:
+    """RMS of the gradients that the optimiser is given: of all weights together, and the range of single parameters."""
+    least, most = gradient_rms_range(model)
+    sizes = {"gradient_rms": gradient_rms(model), "gradient_rms_least": least, "gradient_rms_most": most}
+    return {(WHOLE, "", name): size for name, size in sizes.items()}

@@ -51,6 +51,13 @@ def gradient_rms(model: nn.Module) -> float:
     return float((total / sum(gradient.numel() for gradient in gradients)) ** 0.5)
 
 
+def gradient_rms_range(model: nn.Module) -> tuple[float, float]:
+    """Return the least and the most of the root mean squares of the gradients of each parameter by itself: the range
+    that epsilon must stay below (LongCat-Flash report, figure 7)."""
+    each = [float(w.grad.double().square().mean().sqrt()) for w in model.parameters() if w.grad is not None]
+    return min(each), max(each)
+
+
 def _embedding(model: nn.Module) -> list[Tensor]:
     return [weight for name, weight in model.named_parameters() if name == _INPUT_EMBEDDING]
 

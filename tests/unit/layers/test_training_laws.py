@@ -9,10 +9,16 @@ torch = pytest.importorskip("torch", reason="the layers need torch")
 from unit.layers.tiny import tiny_spec
 
 from workloads.layers.balance_loss import device_balance_loss, group_choices, group_of_experts
-from workloads.layers.growth import grown_spec, stack_layers
+from workloads.layers.growth import grown_spec, stack_layers, stack_moments
 from workloads.layers.hidden_z_loss import hidden_z_loss
 from workloads.layers.language_model import LanguageModel
-from workloads.layers.optimiser import LONGCAT_EPSILON, adamw, gradient_rms, initialise_transferred
+from workloads.layers.optimiser import (
+    LONGCAT_EPSILON,
+    adamw,
+    gradient_rms,
+    gradient_rms_range,
+    initialise_transferred,
+)
 from workloads.layers.router_health import alpha_for_ratio, gradient_ratio, probability_gradient, router_similarity
 from workloads.layers.routing_watch import RoutingWatch
 from workloads.layers.settings import LayerSettings
@@ -131,6 +137,26 @@ def test_a_stacked_model_repeats_the_layers_of_the_shallow_one():
     assert [float(block.moe.router.bias_E[0]) for block in deep.layers] == [0.0, 0.5, 0.0, 0.5]
 
 
+def test_every_copy_of_a_weight_has_the_moments_of_its_original():
+    shallow = model(n_layers=1)
+    deep = LanguageModel(grown_spec(tiny_spec(n_layers=1), 2), LayerSettings())
+    kept, optimiser = (adamw(of, 0.01) for of in (shallow, deep))
+    shallow(torch.arange(6).view(1, 6)).square().mean().backward()
+    kept.step()
+    stack_moments(shallow, kept, deep, optimiser, n_layers=1, times=2)
+    original = kept.state[shallow.layers[0].ffn_0.down.weight]
+    for block in deep.layers:
+        copy = optimiser.state[block.ffn_0.down.weight]
+        assert torch.equal(copy["exp_avg"], original["exp_avg"])
+        assert torch.equal(copy["exp_avg_sq"], original["exp_avg_sq"])
+        assert float(copy["step"]) == 1.0
+    ours, theirs = optimiser.state[deep.head.weight], kept.state[shallow.head.weight]
+    assert torch.equal(ours["exp_avg"], theirs["exp_avg"])
+    first, second = (optimiser.state[block.ffn_0.down.weight]["exp_avg"] for block in deep.layers)
+    first.zero_()
+    assert second.abs().max() > 0.0  # copies go their own ways
+
+
 def test_stacking_another_depth_is_refused():
     with pytest.raises(ValueError, match=r"stack: got layers \[0, 1\], 2 times; allowed layers 0 to 2"):
         stack_layers(model(n_layers=2).state_dict(), 3, 2)
@@ -164,6 +190,12 @@ def test_rms_of_gradients_counts_every_number():
     made = torch.nn.Linear(2, 1)
     made.weight.grad, made.bias.grad = torch.tensor([[3.0, 4.0]]), torch.tensor([0.0])
     assert gradient_rms(made) == pytest.approx(sqrt(25 / 3))
+
+
+def test_range_of_gradients_is_of_single_parameters():
+    made = torch.nn.Linear(2, 1)
+    made.weight.grad, made.bias.grad = torch.tensor([[3.0, 4.0]]), torch.tensor([-1.0])
+    assert gradient_rms_range(made) == (pytest.approx(1.0), pytest.approx(sqrt(25 / 2)))
 
 
 def test_tied_embeddings_cannot_transfer():
