@@ -25,8 +25,9 @@ BUDGET = Study(
     measures=[
         _MEAN, Measure(quantity="ffn_std", layers="each"), Measure(quantity="ffn_mean", statistic="first"),
         *(Measure(quantity="ffn_mean", of=name) for name in CLASSES),
-        Measure(quantity="activated_parameters"), Measure(quantity="hottest_expert"),
-        Measure(quantity="held_out_loss", statistic="last"),
+        *(Measure(quantity="ffn_std", of=name) for name in CLASSES),
+        *(Measure(quantity="activated_parameters", of=name) for name in ("", *CLASSES)),
+        Measure(quantity="hottest_expert"), Measure(quantity="held_out_loss", statistic="last"),
     ],
     views=[
         View(quantity="ffn_mean", title="Mean FFN experts per token (band: layers and seeds)", y_title="experts",

@@ -30,7 +30,7 @@ _CLASS_OF_BYTE = torch.from_numpy(byte_classes())
 def observe_routing(
     plan: Plan, ids_BS: Tensor, routings: Sequence[Routing], routers: Sequence[Router]
 ) -> dict[Where, float]:
-    """Return, for every layer: FFN experts per token (mean, standard deviation, mean by token class), hottest expert
+    """Return, for every layer: FFN experts per token (mean and standard deviation, also by token class), hottest expert
     over mean, hottest device over mean per sequence, mean and spread of the biases, similarity of router rows."""
     class_T = _CLASS_OF_BYTE[ids_BS.flatten()]
     seen: dict[Where, float] = {}
@@ -46,8 +46,11 @@ def observe_routing(
         }  # fmt: skip
         seen |= {(layer, "", name): float(value) for name, value in values.items()}
         for number, name in enumerate(CLASSES):
-            if (of_class_T := class_T == number).any():
-                seen[layer, name, "ffn_mean"] = float(ffn_T[of_class_T].mean())
+            ffn_of_class_T = ffn_T[class_T == number]
+            if len(ffn_of_class_T):
+                seen[layer, name, "ffn_mean"] = float(ffn_of_class_T.mean())
+            if len(ffn_of_class_T) > 1:
+                seen[layer, name, "ffn_std"] = float(ffn_of_class_T.std())
     return seen
 
 

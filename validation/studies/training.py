@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from validation.studies.observe import WHOLE, Where, observe_activations, observe_routing, observe_variances
 from validation.studies.plan import Plan
-from validation.studies.text import DOMAINS, Batch, held_out_batch, training_batch
+from validation.studies.text import CLASSES, DOMAINS, Batch, held_out_batch, training_batch
 from workloads.layers.balance_loss import device_balance_loss, group_of_experts
 from workloads.layers.budget import BudgetController, ControlLaw, add_over_ranks, choice_counts
 from workloads.layers.growth import stack_layers, stack_moments
@@ -72,16 +72,24 @@ class Training:
         if balance:
             loss = loss + self.alpha * torch.stack(balance).sum()
         self._descend(loss)
-        mean_ffn = float(np.mean([seen[layer, "", "ffn_mean"] for layer in range(len(self.routers))]))
-        seen[WHOLE, "", "activated_parameters"] = activated_parameters(
-            plan.spec(half=len(self.routers) < plan.n_layers), mean_ffn
-        )
+        seen |= self._activated(seen)
         seen |= _gradient_sizes(self.model)
         if plan.step_size:
             for controller, router, routing in zip(self.controllers, self.routers, watch.routings, strict=True):
                 controller.update(router, add_over_ranks(choice_counts(routing.ids_TK, len(router.bias_E))))
         self.step += 1
         return seen
+
+    def _activated(self, seen: Mapping[Where, float]) -> dict[Where, float]:
+        """Parameters that a token activates, mean over all tokens and over those of each class in the batch."""
+        n_layers = len(self.routers)
+        spec = self.plan.spec(half=n_layers < self.plan.n_layers)
+        activated: dict[Where, float] = {}
+        for of in ("", *CLASSES):
+            if (0, of, "ffn_mean") in seen:
+                mean_ffn = float(np.mean([seen[layer, of, "ffn_mean"] for layer in range(n_layers)]))
+                activated[WHOLE, of, "activated_parameters"] = activated_parameters(spec, mean_ffn)
+        return activated
 
     def _grow(self) -> None:
         shallow, kept, half = self.model, self.optimiser, self.plan.n_layers // 2

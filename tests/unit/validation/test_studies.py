@@ -15,6 +15,7 @@ from validation.studies.runs import train
 from validation.studies.study import Bar, Measure, Study, Sweep, View, panels, results, verdicts
 from validation.studies.text import CLASSES, byte_classes, corpora, held_out_batch, training_batch
 from validation.studies.training import Training
+from workloads.zoo import activated_parameters
 
 TINY = replace(quick(Plan()), n_steps=4, record_every=1)
 
@@ -81,6 +82,19 @@ def test_growth_doubles_the_layers_and_keeps_the_schedule(tmp_path):
     assert means.groupby("step")["layer"].nunique().to_dict() == {1: 1, 2: 1, 3: 2, 4: 2}
     rate = [group["lr"] for group in run.training.optimiser.param_groups]
     assert rate == pytest.approx([run.training.plan.learning_rate * 0.1] * 3)
+
+
+def test_activated_parameters_follow_the_ffn_experts_of_each_class():
+    seen = Training(TINY, 1).advance()
+    spec = TINY.spec()
+    for of in ("", "letter"):
+        mean_ffn = sum(seen[layer, of, "ffn_mean"] for layer in range(2)) / 2
+        by_hand = activated_parameters(spec, 0.0) + 2 * mean_ffn * 3 * spec.hidden * spec.moe.expert_ffn
+        assert seen[-1, of, "activated_parameters"] == pytest.approx(by_hand)
+
+
+def test_a_short_run_stacks_at_its_share_of_the_steps():
+    assert [quick(replace(Plan(), n_steps=600, grows_at=at)).grows_at for at in (0, 60, 150, 300)] == [0, 1, 3, 6]
 
 
 def test_the_controller_moves_biases_and_none_leaves_them():
