@@ -11,6 +11,7 @@ from hw_profiles.faults import Fault, InputFaults
 from simulator.question import Question, Traffic, files_of
 from simulator.scenario import prefill_scenario, resolved
 from simulator.scenario_schema import Scenario
+from workloads.replayed import trace_path
 
 _ROOT = Path(__file__).parents[1]
 _DECIDE = ("simulator", "workloads", "hw_profiles")  # packages whose code decides results
@@ -58,7 +59,8 @@ def _scenario(scenario: Scenario) -> dict[str, Any]:
     tables = {key: value for key, value in resolved(scenario).items() if key not in (*_OWN_WORDS, *_BY_CONTENT)}
     kind, colon, path = scenario.routing.popularity.partition(":")
     if colon and kind in {"counts", "trace"}:
-        tables["routing"]["popularity"] = f"{kind}:{_file_digest(Path(path), 'routing.popularity')}"
+        file = trace_path(path) if kind == "trace" else Path(path)
+        tables["routing"]["popularity"] = f"{kind}:{_file_digest(file, 'routing.popularity')}"
     nameless = replace(scenario.model_spec, name="", title="")
     by_content = {"model": nameless, "machine": scenario.profile, "fitted": scenario.fitted}
     tables |= {name: repr(record) for name, record in by_content.items()}  # plain records: their texts are exact

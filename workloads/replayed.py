@@ -23,13 +23,16 @@ def shipped_traces() -> list[str]:
     return sorted(path.stem for path in _SHIPPED.glob("*.npz"))
 
 
+def trace_path(name_or_path: str) -> Path:
+    """Return the file of a shipped routing trace, or the one that the path names."""
+    return _SHIPPED / f"{name_or_path}.npz" if name_or_path in shipped_traces() else Path(name_or_path)
+
+
 @lru_cache(maxsize=4)
 def load_trace(name_or_path: str) -> RoutingTrace:
     """Return a shipped routing trace, or the one in a file, read once; ValueError says what is wrong with it."""
-    shipped = name_or_path in shipped_traces()
-    path = _SHIPPED / f"{name_or_path}.npz" if shipped else Path(name_or_path)
     try:
-        return read_routing_trace(path)
+        return read_routing_trace(trace_path(name_or_path))
     except OSError as error:
         msg = f"{name_or_path}: {error.strerror}"
         raise ValueError(msg) from error

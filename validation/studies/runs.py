@@ -1,8 +1,10 @@
 """Runs on disk: trained once, kept as they go, taken up again where they were stopped."""
 
+import hashlib
 import platform
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -18,6 +20,9 @@ from validation.studies.training import Training
 COLUMNS = ("step", "layer", "of", "quantity", "value")
 _KEEP_EVERY = 50  # steps: seconds of work lost at most
 _EVALUATIONS = 10
+_ROOT = Path(__file__).parents[2]
+_DECIDE = ("workloads/layers/*.py", *(f"validation/studies/{name}.py" for name in
+           ("observe", "plan", "runs", "text", "training")))  # fmt: skip
 
 Row = tuple[int, int, str, str, float]
 Tell = Callable[[int], None]
@@ -78,7 +83,17 @@ def _rows(step: int, seen: dict[Where, float]) -> list[Row]:
 
 
 def _key(plan: Plan, seed: int) -> str:
-    return f"{plan} seed={seed} torch={torch.__version__} python={platform.python_version()} text={fingerprint()}"
+    program = f"torch={torch.__version__} python={platform.python_version()} code={_code_version()}"
+    return f"{plan} seed={seed} {program} text={fingerprint()}"
+
+
+@lru_cache(maxsize=1)
+def _code_version() -> str:
+    """The first 12 digits of the SHA-256 of the code that decides curves: after an edit no old checkpoint goes on."""
+    found = hashlib.sha256()
+    for path in sorted(path for pattern in _DECIDE for path in _ROOT.glob(pattern)):
+        found.update(path.relative_to(_ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return found.hexdigest()[:12]
 
 
 def _kept(path: Path, key: str) -> dict[str, Any] | None:

@@ -38,6 +38,10 @@ def device_balance_loss(
     count_BJ = group_choices(ids_BSK, group_E, n_groups).to(scores_BSE.dtype)
     per_choice_J = scores_BSE.new_full((n_groups,), n_devices / (mean_ffn_experts * n_tokens))
     if n_groups > n_devices:
+        if not mean_ffn_experts < top_k:
+            raise ValueError(
+                f"mean_ffn_experts: got {mean_ffn_experts:g}; allowed below top_k={top_k} with zero-computation experts"
+            )
         per_choice_J[n_devices] = 1.0 / ((top_k - mean_ffn_experts) * n_tokens)
     mean_BE = scores_BSE.mean(dim=1)
     share_BJ = mean_BE.new_zeros(count_BJ.shape).index_add(1, group_E, mean_BE)

@@ -82,6 +82,13 @@ def test_a_group_count_that_does_not_divide_is_refused():
         group_of_experts(4, 2, 3)
 
 
+def test_a_budget_that_leaves_no_choice_for_zero_experts_is_refused():
+    with pytest.raises(ValueError, match="mean_ffn_experts: got 3; allowed below top_k=3"):
+        device_balance_loss(
+            torch.ones(1, 1, 6), torch.tensor([[[0, 1, 4]]]), GROUP_E, n_devices=2, mean_ffn_experts=3.0
+        )
+
+
 def test_hidden_z_loss_worked_by_hand():
     z_TD = torch.tensor([[0.0, 0.0], [log(3.0), -log(5.0)]], dtype=F64)
     assert float(hidden_z_loss(z_TD)) == pytest.approx((log(2.0) ** 2 + log(8.0) ** 2) / 2)

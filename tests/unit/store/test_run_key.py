@@ -5,6 +5,7 @@ import pytest
 from simulator.question import load_question
 from simulator.run_key import run_key
 from workloads.hf_config import CONFIG_FILE
+from workloads.replayed import trace_path
 
 CONFIG = """{"model_type": "mixtral", "architectures": ["MixtralForCausalLM"], "hidden_size": 256,
 "num_hidden_layers": 2, "intermediate_size": 512, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 64,
@@ -48,6 +49,14 @@ def test_a_model_from_a_file_counts_by_its_content_wherever_it_lies(small, tmp_p
         (tmp_path / folder / CONFIG_FILE).write_text(text)
         keys.append(key_of(small, f'model="{tmp_path / folder}"'))
     assert keys[0] == keys[1] != keys[2]
+
+
+def test_a_shipped_trace_counts_by_its_content_under_its_name_or_its_path():
+    by_name, by_path, another = (
+        run_key(load_question("training-laws-decode-h800x16", [f"routing.popularity=trace:{trace}"]))
+        for trace in ("budget-free", trace_path("budget-free"), "budget-controlled")
+    )
+    assert by_name == by_path != another
 
 
 def test_counted_popularity_counts_by_the_content_of_its_file(small, tmp_path):

@@ -76,6 +76,14 @@ def test_a_broken_checkpoint_or_one_of_another_plan_is_not_used(tmp_path, conten
     assert train(TINY, 1, path, silent).record.equals(first)
 
 
+def test_a_run_of_other_code_is_not_taken_up(tmp_path, monkeypatch):
+    train(TINY, 1, tmp_path / "run.pt", silent)
+    monkeypatch.setattr("validation.studies.runs._code_version", lambda: "edited")
+    told = []
+    train(TINY, 1, tmp_path / "run.pt", told.append)
+    assert told == [1, 2, 3, 4]
+
+
 def test_growth_doubles_the_layers_and_keeps_the_schedule(tmp_path):
     run = train(replace(TINY, grows_at=2), 1, tmp_path / "run.pt", silent)
     means = run.record[(run.record["quantity"] == "ffn_mean") & (run.record["of"] == "")]
