@@ -15,7 +15,6 @@ from simulator.borders import SharedBorder, shared_borders, step_borders
 from simulator.failures import Failures
 from simulator.overrides import Overrides, override_machine, override_model
 from workloads.batch import Batch, Mtp, Precision, RoutingSpec
-from workloads.config_keys import ConfigFaults
 from workloads.hf_config import CONFIG_FILE, model_from_config
 from workloads.layout import Layout
 from workloads.model import ModelSpec
@@ -170,7 +169,4 @@ def find_model(name_or_path: str) -> ModelSpec:
         allowed = f"a {CONFIG_FILE}, its directory, or one of {', '.join(sorted(ZOO))}"
         raise InputFaults([Fault(field="model", got=f"{name_or_path!r}, where no file is", allowed=allowed,
                                  remedy="check the path")])  # fmt: skip
-    try:
-        return model_from_config(path)
-    except ConfigFaults as error:
-        raise InputFaults(Fault(**vars(fault)) for fault in error.faults) from None
+    return model_from_config(path)

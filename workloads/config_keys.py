@@ -2,44 +2,21 @@
 keys were read."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-
-@dataclass(frozen=True, kw_only=True)
-class ConfigFault:
-    """One mistake in a config.json; its `str` is the one line that a user reads."""
-
-    field: str
-    got: str
-    allowed: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"{self.field}: got {self.got}; allowed {self.allowed}; {self.remedy}"
-
-
-class ConfigFaults(ValueError):  # noqa: N818 (the plural says that it carries all of them)
-    """Every fault found in one config.json, one line each."""
-
-    def __init__(self, faults: Sequence[ConfigFault]) -> None:
-        self.faults = list(faults)
-        super().__init__(self.faults)
-
-    def __str__(self) -> str:
-        return "\n".join(str(fault) for fault in self.faults)
+from hw_profiles.faults import Fault, InputFaults
 
 
 class ConfigKeys:
     """The keys of one config.json and the faults found while reading them.
 
     A key that is null counts as absent, but for `count_or_null`. Readers return a harmless value for a faulty key, so
-    that reading goes on; `check` then raises ConfigFaults with all of them.
+    that reading goes on; `check` then raises InputFaults with all of them.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._config = config
-        self.faults: list[ConfigFault] = []
+        self.faults: list[Fault] = []
 
     def _find(self, names: Sequence[str]) -> tuple[str, Any]:
         return next(((name, self._config[name]) for name in names if self._config.get(name) is not None), ("", None))
@@ -88,11 +65,11 @@ class ConfigKeys:
             self._fault(name, repr(value), ", ".join(repr(word) for word in allowed) or "null", why)
 
     def check(self) -> None:
-        """Raise ConfigFaults if any key was faulty."""
+        """Raise InputFaults if any key was faulty."""
         if self.faults:
-            raise ConfigFaults(self.faults)
+            raise InputFaults(self.faults)
 
     def _fault(self, field: str, got: str, allowed: str, remedy: str) -> None:
-        fault = ConfigFault(field=field, got=got, allowed=allowed, remedy=remedy)
+        fault = Fault(field=field, got=got, allowed=allowed, remedy=remedy)
         if fault not in self.faults:  # a key may be read twice
             self.faults.append(fault)

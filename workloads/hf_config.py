@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from workloads.config_keys import ConfigFault, ConfigFaults, ConfigKeys
+from hw_profiles.faults import Fault, InputFaults
+from workloads.config_keys import ConfigKeys
 from workloads.model import NO_EXPERTS, GqaSpec, IndexerSpec, MlaSpec, ModelSpec, MoeSpec, MtpSpec, NgramSpec
 
 CONFIG_FILE = "config.json"
@@ -18,7 +19,7 @@ LONGCAT_FFN_SHARE = 2.0 / 3.0  # K_e = 8 of 12 in LongCat-Flash, Flash-Lite and 
 def model_from_config(path_or_mapping: str | Path | Mapping[str, Any]) -> ModelSpec:
     """Return the model that a Hugging Face config describes: a parsed config.json, its path, or its directory.
 
-    Raises ConfigFaults (a ValueError, one line per fault) for a file that cannot be read, an architecture that is none
+    Raises InputFaults (a ValueError, one line per fault) for a file that cannot be read, an architecture that is none
     of FAMILIES, and every missing, malformed or unsupported key at once.
     """
     config, name = _read(path_or_mapping)
@@ -48,13 +49,13 @@ def _read(source: str | Path | Mapping[str, Any]) -> tuple[Mapping[str, Any], st
     return config, path.resolve().parent.name if path.name == CONFIG_FILE else path.stem
 
 
-def _unreadable(path: Path, reason: str) -> ConfigFaults:
+def _unreadable(path: Path, reason: str) -> InputFaults:
     allowed = f"a readable {CONFIG_FILE} with a JSON object"
-    return ConfigFaults([ConfigFault(field=str(path), got=reason, allowed=allowed, remedy="check the file")])
+    return InputFaults([Fault(field=str(path), got=reason, allowed=allowed, remedy="check the file")])
 
 
 def _family(config: Mapping[str, Any]) -> str:
-    """Return the family by model_type, else by architecture; ConfigFaults with the list for any other."""
+    """Return the family by model_type, else by architecture; InputFaults with the list for any other."""
     architectures = config.get("architectures")
     names = architectures if isinstance(architectures, list) else []
     found = [config.get("model_type"), *(ARCHITECTURES.get(str(name)) for name in names)]
@@ -63,7 +64,7 @@ def _family(config: Mapping[str, Any]) -> str:
         got = repr(config.get("model_type")) + (f" ({', '.join(map(str, names))})" if names else "")
         allowed = ", ".join(sorted(FAMILIES))
         remedy = "use a config of one of these families, or model_overrides on a model of the zoo"
-        raise ConfigFaults([ConfigFault(field="model_type", got=got, allowed=allowed, remedy=remedy)])
+        raise InputFaults([Fault(field="model_type", got=got, allowed=allowed, remedy=remedy)])
     return family
 
 

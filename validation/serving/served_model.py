@@ -4,7 +4,6 @@ import tomllib
 from pathlib import Path
 
 from hw_profiles.faults import Fault, InputFaults, nearest
-from workloads.config_keys import ConfigFaults
 from workloads.hf_config import CONFIG_FILE, model_from_config
 from workloads.model import ModelSpec
 
@@ -24,7 +23,7 @@ def served_model(name: str, folder: Path) -> ModelSpec:
                                  f"put the model's {CONFIG_FILE} into {folder}")])  # fmt: skip
     try:
         return model_from_config(config)
-    except ConfigFaults as error:
+    except InputFaults as error:
         raise InputFaults([Fault(field=str(path), got=str(error), allowed=f"a {CONFIG_FILE} of a known family",
                                  remedy="check the file")]) from None  # fmt: skip
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 import unit.workloads.released_configs as released
 
+from hw_profiles.faults import InputFaults
 from workloads import zoo
-from workloads.config_keys import ConfigFaults
 from workloads.hf_config import ARCHITECTURES, FAMILIES, model_from_config
 from workloads.model import NO_EXPERTS, IndexerSpec, MtpSpec, NgramSpec
 from workloads.zoo import activated_parameters, count_parameters, kv_bytes_per_token
@@ -109,7 +109,7 @@ def test_the_indexer_of_sparse_attention_is_read():
 
 
 def test_an_indexer_that_three_attentions_share_is_refused():
-    with pytest.raises(ConfigFaults, match="cli_factor: got 3; allowed 1, 2; "):
+    with pytest.raises(InputFaults, match="cli_factor: got 3; allowed 1, 2; "):
         model_from_config({**released.LONGCAT_2, "cli_factor": 3})
 
 
