@@ -67,7 +67,8 @@ def panels_figure(panels: Sequence[Panel]) -> go.Figure:
         )  # fmt: skip
         if panel.marks:
             settings = sorted({x for curve in panel.curves for x in curve.x})
-            drawn.update_xaxes(tickvals=settings, row=row, col=1)
+            texts = [f"{x:g}" for x in settings]
+            drawn.update_xaxes(tickvals=settings, ticktext=texts, tickangle=0, row=row, col=1)
         drawn.update_yaxes(
             title={"text": plain(panel.y_title)}, type="log" if panel.log_y else "linear", exponentformat="power",
             gridcolor=GRID, zeroline=False, automargin=True, row=row, col=1,

@@ -7,22 +7,23 @@ _EPSILONS = (1e-16, 1e-8, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 ARMS = {f"epsilon {epsilon:g}": Plan(n_steps=160, n_layers=2, epsilon=epsilon) for epsilon in _EPSILONS}
 _LOSS = Measure(quantity="held_out_loss", statistic="last")
 _SIZES = {
-    "gradient_rms_least": "least of the parameters", "gradient_rms": "all weights together",
-    "gradient_rms_most": "most of the parameters",
-}  # fmt: skip
+    "RMS, least of the parameters": Measure(quantity="gradient_rms_least"),
+    "RMS, all weights together": Measure(quantity="gradient_rms"),
+    "RMS, most of the parameters": Measure(quantity="gradient_rms_most"),
+}
+_PLACE = {name: ("loss", plan.epsilon) for name, plan in ARMS.items()}
 
 EPSILON = Study(
     name="epsilon",
     title="Epsilon: AdamW from 1e-16 up to the size of the gradient",
     question="How does the loss depend on Adam's epsilon, and how does that compare with the RMS of the gradient?",
     arms=ARMS,
-    measures=[_LOSS, *(Measure(quantity=quantity) for quantity in _SIZES)],
+    measures=[_LOSS, *_SIZES.values()],
     views=[
-        Sweep(measure=_LOSS, title="Loss on held-out text at the end", x_title="epsilon", y_title="nats per byte",
-              place={name: ("loss", plan.epsilon) for name, plan in ARMS.items()}),
-        *(Sweep(measure=Measure(quantity=quantity), title=f"RMS of the gradient, last quarter: {word}",
-                x_title="epsilon", y_title="RMS", place={name: (word, plan.epsilon) for name, plan in ARMS.items()},
-                log_y=True) for quantity, word in _SIZES.items()),
+        Sweep(measures={"": _LOSS}, title="Loss on held-out text at the end", x_title="epsilon",
+              y_title="nats per byte", place=_PLACE),
+        Sweep(measures=_SIZES, title="RMS of the gradient, last quarter", x_title="epsilon", y_title="RMS",
+              place=_PLACE, log_y=True),
         View(quantity="held_out_loss", title="Loss on held-out text", y_title="nats per byte"),
     ],
     shows=[

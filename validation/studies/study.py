@@ -42,9 +42,10 @@ class View:
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """One panel: a measure over a setting. `place`: (curve, x) of each arm that stands in it."""
+    """One panel: measures over a setting. `measures`: by the name that tells their curves apart, "" where there is one;
+    `place`: (curve, x) of each arm that stands in it."""
 
-    measure: Measure
+    measures: Mapping[str, Measure]
     title: str
     x_title: str
     y_title: str
@@ -147,14 +148,15 @@ def _over_steps(view: View, records: pd.DataFrame) -> Panel:
 
 
 def _over_setting(sweep: Sweep, records: pd.DataFrame) -> Panel:
-    per_seed = _per_seed(sweep.measure, records)
-    per_seed = per_seed[per_seed["arm"].isin(list(sweep.place))]
-    places = [sweep.place[arm] for arm in per_seed["arm"]]
-    placed = per_seed.assign(curve=[curve for curve, _ in places], x=[x for _, x in places])
     curves = []
-    for name, own in placed.groupby("curve", sort=False):
-        spread = own.groupby("x")["value"].agg(["mean", "min", "max"])
-        curves.append(_curve(str(name), spread.index.tolist(), spread))
+    for label, measure in sweep.measures.items():
+        per_seed = _per_seed(measure, records)
+        per_seed = per_seed[per_seed["arm"].isin(list(sweep.place))]
+        places = [sweep.place[arm] for arm in per_seed["arm"]]
+        placed = per_seed.assign(curve=[curve for curve, _ in places], x=[x for _, x in places])
+        for name, own in placed.groupby("curve", sort=False):
+            spread = own.groupby("x")["value"].agg(["mean", "min", "max"])
+            curves.append(_curve(label or str(name), spread.index.tolist(), spread))
     return Panel(title=sweep.title, x_title=sweep.x_title, y_title=sweep.y_title, curves=curves, log_x=sweep.log_x,
                  log_y=sweep.log_y, marks=True)  # fmt: skip
 

@@ -22,12 +22,12 @@ _SPLIT_ARMS = {
 
 def _by_width(measure: Measure, title: str, y_title: str, *, log_y: bool = False) -> Sweep:
     place = {name: (name.split(",")[0], float(plan.hidden)) for name, plan in _WIDTH_ARMS.items()}
-    return Sweep(measure=measure, title=title, x_title="width", y_title=y_title, place=place, log_y=log_y)
+    return Sweep(measures={"": measure}, title=title, x_title="width", y_title=y_title, place=place, log_y=log_y)
 
 
 def _by_split(measure: Measure, title: str, y_title: str, *, log_y: bool = False) -> Sweep:
     place = {name: (name.split(",")[0], float(plan.n_splits)) for name, plan in _SPLIT_ARMS.items()}
-    return Sweep(measure=measure, title=title, x_title="splits of each expert", y_title=y_title, place=place,
+    return Sweep(measures={"": measure}, title=title, x_title="splits of each expert", y_title=y_title, place=place,
                  log_y=log_y)  # fmt: skip
 
 

@@ -40,6 +40,7 @@ def test_settings_are_marked_where_they_are():
     drawn = panels_figure([panel(curve("a"), marks=True, log_x=True, levels=(3.5,))])
     assert drawn.data[1].mode == "lines+markers"
     assert list(drawn.layout.xaxis.tickvals) == [1.0, 2.0]
+    assert list(drawn.layout.xaxis.ticktext) == ["1", "2"]
     assert drawn.layout.xaxis.type == "log"
     assert drawn.layout.shapes[0].y0 == 3.5
 

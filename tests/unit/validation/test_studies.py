@@ -159,7 +159,7 @@ def study(**changes):
     made = Study(
         name="s", title="S", question="?", arms={}, measures=[Measure(quantity="x")], shows=["a"], cannot=["b"],
         views=[View(quantity="x", title="X", y_title="x"), View(quantity="absent", title="Y", y_title="y"),
-               Sweep(measure=Measure(quantity="x"), title="Z", x_title="setting", y_title="x",
+               Sweep(measures={"": Measure(quantity="x")}, title="Z", x_title="setting", y_title="x",
                      place={"one": ("both", 10.0), "two": ("both", 20.0)})],
     )  # fmt: skip
     return replace(made, **changes)
