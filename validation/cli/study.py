@@ -21,7 +21,7 @@ from simulator.console import (
     writing,
 )
 from validation.studies.catalogue import STUDIES
-from validation.studies.conduct import HEADINGS, SEEDS, Conducted, conduct, shortened, texts
+from validation.studies.conduct import HEADINGS, SEEDS, Conducted, conduct, judged, shortened, texts
 from validation.studies.study import Study
 
 
@@ -52,7 +52,8 @@ def study(
             print_json({"study": name, "results": _rows(found.results), "verdicts": _rows(found.verdicts)})
         else:
             print_rows(texts(found.results), HEADINGS)
-            _say(found)
+            for sentence in judged(found.verdicts):
+                out.print(sentence, markup=False)
     raise typer.Exit(ANSWERED if found.verdicts["ok"].all() else MISSED_BAR)
 
 
@@ -74,11 +75,3 @@ def _conducted(chosen: Study, folder: Path, seeds: tuple[int, ...]) -> Conducted
 
 def _rows(table: pd.DataFrame) -> list[dict[str, object]]:
     return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
-
-
-def _say(found: Conducted) -> None:
-    for row in found.verdicts.itertuples():
-        out.print(
-            f"{row.arm}, layer {row.layer}: {row.quantity} {row.worst:.4g} in the worst seed, target {row.target:g} "
-            f"within {row.tolerance:.0%}: {'met' if row.ok else 'missed'}", markup=False,
-        )  # fmt: skip

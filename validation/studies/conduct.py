@@ -74,16 +74,20 @@ def _write(study: Study, folder: Path, records: pd.DataFrame, found: Conducted) 
     for name, table in (("records", records[columns]), ("results", found.results)):
         with replacing(folder / f"{name}.csv") as file:
             table.to_csv(file, index=False, float_format="%.6g")
-    judged = [
-        f"{row.arm}, layer {row.layer}: {row.quantity} {row.worst:.4g} in the worst seed, target {row.target:g} within "
-        f"{row.tolerance:.0%}: {'met' if row.ok else 'missed'}."
-        for row in found.verdicts.itertuples()
-    ]
     write_study_page(
         folder / f"{study.name}.html", title=study.title, question=study.question, panels=panels(study, records),
-        results=texts(found.results), headings=HEADINGS, shows=[*study.shows, *judged], cannot=study.cannot,
+        results=texts(found.results), headings=HEADINGS, shows=[*study.shows, *judged(found.verdicts)], cannot=study.cannot,
         made=f"Made by: longsim study {study.name}. Records of every run stand in records.csv.",
     )  # fmt: skip
+
+
+def judged(verdicts: pd.DataFrame) -> list[str]:
+    """Return one sentence per bar and layer: the worst seed, the target, met or missed."""
+    return [
+        f"{row.arm}, layer {row.layer}: {row.quantity} {row.worst:.4g} in the worst seed, target {row.target:g} within "
+        f"{row.tolerance:.0%}: {'met' if row.ok else 'missed'}."
+        for row in verdicts.itertuples()
+    ]
 
 
 def texts(table: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch", reason="the studies need torch")
 from dataclasses import replace
 
 from validation.studies.catalogue import STUDIES
-from validation.studies.conduct import conduct, shortened
+from validation.studies.conduct import conduct, judged, shortened
 from validation.studies.plan import Plan, quick
 from validation.studies.runs import train
 from validation.studies.study import Bar, Measure, Study, Sweep, View, panels, results, verdicts
@@ -175,6 +175,7 @@ def test_a_bar_is_judged_by_the_worst_seed_of_each_layer():
     bar = Bar(arm="one", measure=Measure(quantity="x", layers="each"), target=2.0, tolerance=0.25)
     found = verdicts(study(bars=[bar]), RECORDS)
     assert found[["layer", "worst", "ok"]].to_numpy().tolist() == [[0, 1.0, False], [1, 3.0, False]]
+    assert judged(found)[0] == "one, layer 0: x 1 in the worst seed, target 2 within 25%: missed."
     wide = verdicts(study(bars=[replace(bar, tolerance=0.5)]), RECORDS)
     assert wide["ok"].all()
 
