@@ -76,8 +76,8 @@ def _write(study: Study, folder: Path, records: pd.DataFrame, found: Conducted) 
             table.to_csv(file, index=False, float_format="%.6g")
     write_study_page(
         folder / f"{study.name}.html", title=study.title, question=study.question, panels=panels(study, records),
-        results=texts(found.results), headings=HEADINGS, shows=[*study.shows, *judged(found.verdicts)], cannot=study.cannot,
-        made=f"Made by: longsim study {study.name}. Records of every run stand in records.csv.",
+        results=texts(found.results), headings=HEADINGS, shows=[*study.shows, *judged(found.verdicts)],
+        cannot=study.cannot, made=f"Made by: longsim study {study.name}. Records of every run stand in records.csv.",
     )  # fmt: skip
 
 
