@@ -108,6 +108,15 @@ def test_reading_an_earlier_state_costs_nothing():
     assert losses("shortcut")["mean"].idxmax() == plain
 
 
+def test_a_stacked_start_ends_level_with_a_random_one():
+    random = "random start, 4 layers"
+    for table in (losses("growth"), figures("growth", "loss")):
+        for stacked in table.index.drop(random):
+            assert not is_below(table, stacked, random)
+            assert not is_below(table, random, stacked)
+        assert table["mean"].idxmax() == "2 layers, stacked half-way"
+
+
 def test_epsilon_hurts_from_the_least_gradient_on():
     loss, usual = losses("epsilon"), "epsilon 1e-16"
     for harmless in ("epsilon 1e-08", "epsilon 1e-06", "epsilon 1e-05"):
