@@ -28,8 +28,9 @@ class RoutedLoads:
     `rows_LRX`: rows of each local expert slot. `active_LR`: local slots with at least one row. Copies, one per chosen
     expert: `sent_*`, `received_*` inside the node and to other nodes, `local_LR` to the rank itself. With one copy per
     destination node (`nic_*`, rail-aligned) and forwarding inside it (`nvlink_*`): tokens. `reached_LR`: (token, rank)
-    pairs of which the token has an expert on the rank, itself included. `border_out_LRV`, `border_in_LRV`: copies of
-    this step's kind of all-to-all on the links out of and into the rank's group at each border V, all of it together.
+    pairs of which the token has an expert on the rank, itself included; `arrived_LR`: the same seen from that rank, the
+    tokens that it gets. `border_out_LRV`, `border_in_LRV`: copies of this step's kind of all-to-all on the links out of
+    and into the rank's group at each border V, all of it together.
     """
 
     rows_LRX: FloatArray
@@ -44,6 +45,7 @@ class RoutedLoads:
     nvlink_sent_LR: FloatArray
     nvlink_received_LR: FloatArray
     reached_LR: FloatArray
+    arrived_LR: FloatArray
     border_out_LRV: FloatArray
     border_in_LRV: FloatArray
 
@@ -166,6 +168,7 @@ def _deduplicated(counts: ChoiceCounts, node_E: IntArray, rail_E: IntArray) -> d
         ),
         "nvlink_received_LR": hop_SD.sum(axis=0),
         "reached_LR": counts.touched_SD.sum(axis=1),
+        "arrived_LR": counts.touched_SD.sum(axis=0),
     }
 
 

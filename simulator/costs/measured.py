@@ -152,7 +152,10 @@ _EXPERT_CURVES: Mapping[str, Sequence[tuple[str, str]]] = {
 def _grouped(work: Work, machine: Machine) -> Measured | None:
     """One of the two products of a rank's experts: its share of what the whole expert layer takes.
 
-    InferSim's table has the two products apart: there the share is of the width, with a curve for each.
+    InferSim's table has the two products apart: there the share is of the width, with a curve for each. What a layer
+    takes per token counts those that enter a fused layer, and those that arrived for contiguous products: every one is
+    read where it landed and gets a sum of its own (aiconfigurator's collector feeds all tokens of the group,
+    collect_wideep_deepep_moe.py).
     """
     if work.precision != "fp8" or work.rows_CX is None:
         return None
@@ -170,7 +173,7 @@ def _grouped(work: Work, machine: Machine) -> Measured | None:
     load = expected_load(work.rows_CX, shape["active_experts"], coefficients.row_tile)
     own = curve.family == "infersim_grouped_gemm"
     width, factor = (inter * share, 1.0) if own else (inter, share)
-    tokens_C = shape["tokens"] if work.variant == "fused" else 0.0
+    tokens_C = {"fused": shape["tokens"], "contiguous": shape["arrived"]}.get("" if own else work.variant, 0.0)
     seconds_C = factor * grouped_gemm_s(load, hidden, width, chip=machine.chip, curve=coefficients, tokens=tokens_C)
     return made(curve, seconds_C, factor * coefficients.floor_s)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from workloads.contexts import RankBatch
-from workloads.lowering.kernels import add_norm, elementwise, gathered, gemm, stream_bytes, summed
+from workloads.lowering.kernels import ACTIVATION_BYTES, add_norm, elementwise, gathered, gemm, stream_bytes, summed
 from workloads.lowering.sparse import indexer_works, reads_all, sparse_core
 from workloads.lowering.view import View
 from workloads.model import GqaSpec, MlaSpec
@@ -67,6 +67,7 @@ def _mla(view: View, index: int, a: MlaSpec) -> AttentionBlock:
                 gemm(view, f"{name}.kv_b", "attention", rows_C=kv_rows_C, n=heads * width, k=a.kv_lora_rank,
                      precision=weights)
             )  # fmt: skip
+            prepare.append(_assembled(view, name, a, heads, prompts.group_tokens_R, kv_rows_C))
             core.append(_prefill_core(view, name, heads))
     if decoding.group_tokens_R.any():
         core.append(
@@ -96,6 +97,19 @@ def _projections(view: View, name: str, a: MlaSpec, heads: int) -> list[Work]:
         gemm(view, f"{name}.q_b", "attention", rows_C=rows_C, n=heads * qk_dim, k=q_input, precision=weights),
         elementwise(view, f"{name}.rope_cache", "attention", bytes_C=rows_C * rope * 4.0),
     ]
+
+
+def _assembled(view: View, name: str, a: MlaSpec, heads: int, rows_C: FloatArray, kv_rows_C: FloatArray) -> Work:
+    """The pass that makes whole keys and queries for the decompressed core: each head's key is copied beside the rope key
+    that all heads share, the turned part of each query back into its place.
+
+    DeepSeek's training trace has it as copies before the forward core (profile-data @4496024), SGLang's prefill too
+    (models/deepseek_v2.py, forward_normal).
+    """
+    key_values = heads * (2.0 * a.qk_nope_head_dim + a.qk_rope_head_dim)
+    query_values = heads * 2.0 * a.qk_rope_head_dim
+    moved_C = ACTIVATION_BYTES * (kv_rows_C * key_values + rows_C * query_values)
+    return elementwise(view, f"{name}.assemble", "attention", bytes_C=moved_C)
 
 
 def _absorption(view: View, name: str, *, rows_C: FloatArray, n: int, k: int, heads: int) -> Work:

@@ -110,6 +110,7 @@ def _experts(view: View, at: int) -> list[Work]:
                 "hidden": model.hidden,
                 "inter": width,
                 "tokens": view.batch.tokens_R,
+                "arrived": loads.arrived_LR[at],
             },
             variant=kernel,
             rows_CX=rows_CX,
