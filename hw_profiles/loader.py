@@ -28,6 +28,7 @@ from hw_profiles.shape import validate_shape
 
 PROFILE_FILE = "profile.toml"
 _DATA = Path(__file__).parent / "data"
+BETWEEN_NODES = ("deepep_low_latency", "deepep_normal", "moe_a2a_ep8", "interference")  # DeepEP's, over the NIC
 _PROVENANCE = "provenance"  # made from [sources] and each `from`, never written in a file
 _SECTIONS: Mapping[str, type[Any]] = {
     "device": Device,
@@ -58,8 +59,20 @@ def load_profile(name_or_path: str) -> HardwareProfile:
 
 def load_curves(name_or_path: str) -> Fitted:
     """Return the curves fitted on measurements of that machine, by family and group: `fitted.json` beside its profile;
-    empty where there is none. Raises InputFaults if the file cannot be used."""
-    return load_fitted(_find(name_or_path).with_name(FITTED_FILE))
+    empty where there is none. Where the profile names a machine in `curves_of`, that one's curves stand in for those it
+    lacks, but for all-to-alls' (`BETWEEN_NODES`). Raises InputFaults if a file cannot be used."""
+    path = _find(name_or_path)
+    own, alike = load_fitted(path.with_name(FITTED_FILE)), _parse(path).get("curves_of")
+    if not alike:
+        return own
+    lent = load_fitted(_DATA / _known(str(alike)) / FITTED_FILE)
+    return {name: curve for name, curve in lent.items() if name[0] not in BETWEEN_NODES} | dict(own)
+
+
+def _known(name: str) -> str:
+    if name not in list_profiles():
+        raise InputFaults([unknown_word("curves_of", name, list_profiles())])
+    return name
 
 
 def _find(name_or_path: str) -> Path:

@@ -148,6 +148,7 @@ class HardwareProfile:
     """A machine: device, node, link tiers ("nvlink" inside a node, "nic" between nodes), fabric, kernel efficiencies.
 
     "nvlink" stands for whatever joins the devices of a node: NVLink, Infinity Fabric, or PCIe where there is no other.
+    `curves_of` names a shipped machine with the same device in the same node, whose kernels' curves hold here too.
     `provenance` maps the dotted path of every number to its source, e.g. "device.hbm_bytes_per_s".
     """
 
@@ -160,4 +161,5 @@ class HardwareProfile:
     efficiency: Efficiency
     launch: Launch
     all_to_all: AllToAll
+    curves_of: str = ""
     provenance: Mapping[str, Provenance] = field(default_factory=dict)

@@ -109,7 +109,7 @@ def _experts(view: View, at: int) -> list[Work]:
                 "max_rows": rows_CX.max(axis=1),
                 "hidden": model.hidden,
                 "inter": width,
-                "tokens": view.batch.tokens_R,
+                "tokens": _entering(view),
                 "arrived": loads.arrived_LR[at],
             },
             variant=kernel,
@@ -131,10 +131,21 @@ def _experts(view: View, at: int) -> list[Work]:
 
 
 def _experts_kernel(view: View) -> str:
-    """The grouped kernel: after an all-to-all of DeepEP's kinds, or fused with the sorting of replicated tokens."""
-    if view.step.layout.replicated:
+    """The grouped kernel: after an all-to-all that sorts tokens by rank, or fused with the sorting of tokens that are on
+    every rank of the group anyway (sglang get_moe_impl_class: DeepGEMM after DeepEP, fused_moe_triton without)."""
+    if view.step.layout.replicated or view.step.all_to_all == "all_gather":
         return "fused"
     return "contiguous" if view.step.phase == "prefill" or view.step.chunks else "masked"
+
+
+def _entering(view: View) -> FloatArray:
+    """Tokens that enter the layer on a rank: its own, and where all are gathered those of its group."""
+    tokens_C = view.batch.tokens_R
+    if view.step.all_to_all != "all_gather":
+        return tokens_C
+    group_C, alike_C = view.classes.group_C["ep"], view.classes.n_alike_C
+    total_G, ranks_G = (np.bincount(group_C, weights=weights) for weights in (alike_C * tokens_C, alike_C))
+    return np.asarray(view.step.layout.ep * total_G[group_C] / ranks_G[group_C])
 
 
 def _summed(view: View) -> list[Work]:
