@@ -1,6 +1,7 @@
 """Does the routing of a scenario make sense for its model? Each check returns every fault it finds."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from hw_profiles.faults import Fault
 from simulator.scenario_schema import Scenario
@@ -10,25 +11,44 @@ from workloads.routing import beta_binomial_std_range
 from workloads.zoo import n_moe_layers
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Drawn:
+    """A law that popularity is drawn from: how its number is called, the largest one, and what it is for DeepSeek."""
+
+    letter: str
+    largest: float
+    usual: str
+
+
+_DRAWN = {
+    "power_law": _Drawn(letter="ALPHA", largest=10.0, usual="1.01"),
+    "lognormal": _Drawn(letter="SIGMA", largest=5.0, usual="1.0"),
+}
+_LARGEST_DRIFT = 2.0  # beyond, nothing is left of the loads that a placement knows
+
+
 def check_for_bad_routing(scenario: Scenario, model: ModelSpec) -> Iterable[Fault]:
     """Popularity that cannot be read, FFN experts per token that cannot be."""
     routing, ffn, top_k = scenario.routing, scenario.routing.ffn_experts, model.moe.top_k
     kind, _, argument = routing.popularity.partition(":")
-    if kind not in {"balanced", "power_law", "counts", "trace"} or (kind != "balanced") != bool(argument):
+    if kind not in {"balanced", "counts", "trace", *_DRAWN} or (kind != "balanced") != bool(argument):
         yield Fault(
             field="routing.popularity",
             got=repr(routing.popularity),
-            allowed="balanced, power_law:ALPHA, counts:FILE, trace:FILE, trace:NAME of a shipped one",
+            allowed="balanced, power_law:ALPHA, lognormal:SIGMA, counts:FILE, trace:FILE, trace:NAME of a shipped one",
             remedy="write one of these forms",
         )
-    elif kind == "power_law" and not (_is_number(argument) and 0.0 < float(argument) <= 10.0):
-        allowed = "power_law:ALPHA, 0 < ALPHA <= 10"
+    elif kind in _DRAWN and not (_is_number(argument) and 0.0 < float(argument) <= _DRAWN[kind].largest):
+        drawn = _DRAWN[kind]
         yield Fault(
             field="routing.popularity",
             got=repr(routing.popularity),
-            allowed=allowed,
-            remedy="write an exponent such as power_law:1.01",
+            allowed=f"{kind}:{drawn.letter}, 0 < {drawn.letter} <= {drawn.largest:g}",
+            remedy=f"write a number such as {kind}:{drawn.usual}",
         )
+    if not 0.0 <= routing.drift <= _LARGEST_DRIFT or (routing.drift and kind == "trace"):
+        allowed = f"0 to {_LARGEST_DRIFT:g}, and 0 where a trace is replayed as it is"
+        yield Fault(field="routing.drift", got=f"{routing.drift:g}", allowed=allowed, remedy="write 0, or such as 0.1")
     if not 0.0 <= ffn.mean <= top_k:
         yield Fault(
             field="routing.ffn_experts.mean",

@@ -14,6 +14,7 @@ from workloads.limited_routing import included, limited_touch, sample_within_lim
 from workloads.ops import FloatArray, IntArray
 from workloads.routing import (
     inclusion_probabilities,
+    lognormal,
     power_law,
     split_touch_probabilities,
     touch_probabilities,
@@ -26,13 +27,15 @@ _AS_GOOD_AS_WHOLE = 1e-6  # tokens
 
 def popularity(step: StepSpec, n_tokens: float, rng: np.random.Generator) -> FloatArray:
     """Return the popularity of each expert, (N,), sum 1: even, drawn from a power law (cut at 0.8 of the group's
-    `n_tokens`, as aiconfigurator draws it), or counted in a file."""
+    `n_tokens`, as aiconfigurator draws it) or log-normal, or counted in a file."""
     n, spec = step.model.moe.n_routed_experts, step.routing.popularity
     if spec == "balanced":
         return np.full(n, 1.0 / n)
     kind, _, argument = spec.partition(":")
     if kind == "power_law":
         return power_law(n, float(argument), max(0.8 * n_tokens, 2.0), rng)
+    if kind == "lognormal":
+        return lognormal(n, float(argument), rng)
     counts_N = read_counts(argument, n, at_least=step.model.moe.top_k)
     return np.asarray(counts_N / counts_N.sum())
 

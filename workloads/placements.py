@@ -30,7 +30,8 @@ class LayerRouting:
 def layers_are_alike(step: StepSpec) -> bool:
     """Return whether every MoE layer has the same expected loads and the same placement."""
     kind = step.routing.popularity.partition(":")[0]
-    return step.routing.draw == "mean" and kind in {"balanced", "counts"} and not step.layout.window_steps
+    alike = kind in {"balanced", "counts"} and step.routing.draw == "mean" and not step.routing.drift
+    return alike and not step.layout.window_steps
 
 
 def layer_routings(step: StepSpec, window: int = 0) -> Iterator[LayerRouting]:
@@ -38,7 +39,7 @@ def layer_routings(step: StepSpec, window: int = 0) -> Iterator[LayerRouting]:
     windows of counted loads the placement is made from."""
     kind, _, argument = step.routing.popularity.partition(":")
     pmf_K = ffn_expert_distribution(step.model.moe, step.routing.ffn_experts, step.routing.zero_experts)
-    rng = np.random.default_rng([step.seed, 1])
+    rng, drift_rng = np.random.default_rng([step.seed, 1]), np.random.default_rng([step.seed, 5])
     for layer in range(1 if layers_are_alike(step) else n_moe_layers(step.model)):
         popularity_N = None if kind == "trace" else popularity(step, _group_tokens(step), rng)
         loads_N = np.empty(0)
@@ -48,7 +49,15 @@ def layer_routings(step: StepSpec, window: int = 0) -> Iterator[LayerRouting]:
                 loads_N = _counted_in_window(step, loads_N, layer, window) if step.layout.window_steps else loads_N
             else:
                 loads_N = _recorded_loads(step, argument, layer, window)
+        if popularity_N is not None and step.routing.drift:
+            popularity_N = drifted(popularity_N, step.routing.drift, drift_rng)
         yield LayerRouting(popularity_N=popularity_N, placement=placement_for(step, loads_N))
+
+
+def drifted(popularity_N: FloatArray, drift: float, rng: np.random.Generator) -> FloatArray:
+    """Return what popularities have become, times exp(drift z) with z standard normal, normalised to sum 1."""
+    now_N = popularity_N * np.exp(drift * rng.standard_normal(len(popularity_N)))
+    return np.asarray(now_N / now_N.sum())
 
 
 def placement_for(step: StepSpec, loads_N: FloatArray) -> ExpertPlacement:
