@@ -22,7 +22,7 @@ class _Drawn:
 
 _DRAWN = {
     "power_law": _Drawn(letter="ALPHA", largest=10.0, usual="1.01"),
-    "lognormal": _Drawn(letter="SIGMA", largest=5.0, usual="1.0"),
+    "lognormal": _Drawn(letter="SIGMA", largest=5.0, usual="1.1"),
 }
 _LARGEST_DRIFT = 2.0  # beyond, nothing is left of the loads that a placement knows
 

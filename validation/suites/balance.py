@@ -1,6 +1,7 @@
 """Published load statistics and gains of balanced experts, beside what the routing law and the simulator give for them.
 
-Nothing is fitted: popularity is the power law that aiconfigurator gives for DeepSeek-V3, the machine is as shipped.
+Popularity is the power law that aiconfigurator gives for DeepSeek-V3, with nothing fitted, and beside it a log-normal law
+with two figures fitted on TensorRT-LLM's table and the rest of it held out; the machine is as shipped.
 """
 
 import json
@@ -20,6 +21,10 @@ from workloads.loads import RoutedLoads, routed_loads
 
 N_SEEDS = 100
 EXPERTS, DENSE_LAYERS, MOE_LAYERS, REDUNDANT = 256, 3, 58, 32  # DeepSeek-V3; SGLang's redundant experts
+_EPLB = {"expert_placement": "eplb", "n_redundant_experts": REDUNDANT}
+PLACED: Sequence[tuple[str, int, Mapping[str, Any]]] = (
+    ("ep32", 32, {}), ("eplb_ep32", 32, _EPLB), ("eplb_ep36", 36, _EPLB),
+)  # fmt: skip
 _SAMPLED_MOE_LAYERS = 5  # of each seed's step; the other MoE layers take as long on average
 
 Row = dict[str, Any]
@@ -33,7 +38,8 @@ def facts() -> Mapping[str, Any]:
 def balance_document(data: Path, n_seeds: int = N_SEEDS) -> dict[str, Any]:
     """Return the suite as the JSON document of `validate balance --json`; InputFaults where the tables in `data` say
     something else than the typed facts."""
-    rows = [*statistics_rows(n_seeds), *power_law_rows(n_seeds), *readme_rows(), *tbo_rows(), *eplb_rows(n_seeds)]
+    statistics = [*statistics_rows(n_seeds), *lognormal_rows(n_seeds), *power_law_rows(n_seeds)]
+    rows = [*statistics, *readme_rows(), *tbo_rows(), *eplb_rows(n_seeds)]
     skipped = compare_with_tables(rows, data / "measured" / "expert_load.json")
     spread = ", ".join(f"{row['id']} {row['low']:.3g} to {row['high']:.3g}" for row in rows if row["low"] is not None)
     return {
@@ -58,11 +64,13 @@ def _row(name: str, fact: Mapping[str, Any], predicted: Sequence[float] | float,
     }  # fmt: skip
 
 
-def drawn_loads(seed: int, *, alpha: float, ep: int, tokens: int, layout: Mapping[str, Any], draw: str) -> RoutedLoads:
+def drawn_loads(
+    seed: int, *, ep: int, tokens: int, layout: Mapping[str, Any], routing: Mapping[str, Any]
+) -> RoutedLoads:
     """Return the loads of one MoE layer of DeepSeek-V3 with `tokens` tokens on each of `ep` ranks."""
     tables = {
         "model": "deepseek_v3", "machine": "gb200_nvl72", "n_gpus": ep, "seed": seed, "layout": {"ep": ep, **layout},
-        "batch": {"sequences_per_gpu": float(tokens)}, "routing": {"popularity": f"power_law:{alpha}", "draw": draw},
+        "batch": {"sequences_per_gpu": float(tokens)}, "routing": dict(routing),
         "model_overrides": {"n_layers": DENSE_LAYERS + 1},
     }  # fmt: skip
     return routed_loads(build_scenario(tables).step, np.full(ep, float(tokens)))
@@ -71,12 +79,10 @@ def drawn_loads(seed: int, *, alpha: float, ep: int, tokens: int, layout: Mappin
 def statistics_rows(n_seeds: int) -> Iterator[Row]:
     """Yield what one iteration's hottest rank and expert come to, before and after EPLB."""
     trtllm = facts()["trtllm"]
-    balanced = {"expert_placement": "eplb", "n_redundant_experts": REDUNDANT}
-    for suffix, ep, layout in (("ep32", 32, {}), ("eplb_ep32", 32, balanced), ("eplb_ep36", 36, balanced)):
+    routing = {"popularity": f"power_law:{trtllm['alpha']}", "draw": "sample"}
+    for suffix, ep, layout in PLACED:
         drawn = [
-            drawn_loads(
-                seed, alpha=trtllm["alpha"], ep=ep, tokens=trtllm["tokens_per_rank"], layout=layout, draw="sample"
-            )
+            drawn_loads(seed, ep=ep, tokens=trtllm["tokens_per_rank"], layout=layout, routing=routing)
             for seed in range(n_seeds)
         ]
         hottest_rank = [float(hottest_over_mean(loads.rows_LR)[0]) for loads in drawn]
@@ -87,12 +93,30 @@ def statistics_rows(n_seeds: int) -> Iterator[Row]:
                 yield _row(name, trtllm[name], values)
 
 
+def lognormal_rows(n_seeds: int) -> Iterator[Row]:
+    """Yield spreads and hottest loads of the log-normal law, before EPLB and after it, with the drift between."""
+    law = facts()["lognormal"]
+    routing = {"popularity": f"lognormal:{law['sigma']}", "drift": law["drift"], "draw": "sample"}
+    for suffix, ep, layout in PLACED:
+        drawn = [
+            drawn_loads(seed, ep=ep, tokens=law["tokens_per_rank"], layout=layout, routing=routing).rows_LRX[0]
+            for seed in range(n_seeds)
+        ]
+        of_slots, of_ranks = [rows_RX.ravel() for rows_RX in drawn], [rows_RX.sum(axis=1) for rows_RX in drawn]
+        for kind, found in (("slot" if layout else "expert", of_slots), ("rank", of_ranks)):
+            figures = {"spread": [x.std() / x.mean() for x in found], "hottest": [x.max() / x.mean() for x in found]}
+            for name, values in figures.items():
+                if fact := law.get(f"{kind}_{name}_{suffix}"):
+                    yield _row(f"lognormal_{kind}_{name}_{suffix}", {**law, **fact}, values)
+
+
 def power_law_rows(n_seeds: int) -> Iterator[Row]:
     """Yield the hottest rank of power laws, by our law of distinct experts beside aiconfigurator's rule."""
     fact = facts()["power_law"]
     for alpha, reference in fact["by_alpha"].items():
         found = [
-            drawn_loads(seed, alpha=float(alpha), ep=32, tokens=256, layout={}, draw="mean") for seed in range(n_seeds)
+            drawn_loads(seed, ep=32, tokens=256, layout={}, routing={"popularity": f"power_law:{alpha}"})
+            for seed in range(n_seeds)
         ]
         one = fact | {
             "what": f"power law, alpha {alpha}, EP32: hottest rank over mean", "reference": reference,

@@ -219,7 +219,8 @@ def _exchange_shape(view: View) -> dict[str, float | FloatArray]:
 
 
 def _normal(view: View, at: int, kind: str, payload: float, *, back: bool) -> AllToAllPhases:
-    """One copy per destination node over the NIC, forwarded inside the node over NVLink."""
+    """One copy per destination node over the NIC, forwarded inside the node over NVLink. What a kernel takes follows
+    from the copies that leave a rank or those that arrive, whichever are more."""
     loads = view.loads
     sent: BytesByDistance = {"node": loads.nvlink_sent_LR[at] * payload, "remote": loads.nic_sent_LR[at] * payload}
     received: BytesByDistance = {
@@ -237,8 +238,8 @@ def _normal(view: View, at: int, kind: str, payload: float, *, back: bool) -> Al
     moved_C = sum(sent.values()) + sum(received.values())
     tokens_C = np.maximum(view.batch.tokens_R, 1e-9)
     shape = _exchange_shape(view) | {
-        "rank_copies": loads.reached_LR[at] / tokens_C,
-        "node_copies": loads.nic_sent_LR[at] / tokens_C,
+        "rank_copies": np.maximum(loads.reached_LR[at], loads.arrived_LR[at]) / tokens_C,
+        "node_copies": np.maximum(loads.nic_sent_LR[at], loads.nic_received_LR[at]) / tokens_C,
         "choices": loads.rows_LR[at].mean() / tokens_C.mean(),
     }
     work = _phase(view, kind, "", bytes_C=np.asarray(moved_C), traffic=traffic, kernel="all_to_all_normal", shape=shape)
