@@ -62,8 +62,8 @@ class FfnExperts:
 
 @dataclass(frozen=True, kw_only=True)
 class RoutingSpec:
-    """How tokens choose experts. `popularity`: "balanced", "power_law:ALPHA", "lognormal:SIGMA",
-    "counts:FILE" or "trace:FILE" (or the name of a shipped trace). `draw`: expected loads, or one seeded sample per layer.
+    """How tokens choose experts. `popularity`: "balanced", "power_law:ALPHA", "lognormal:SIGMA", "counts:FILE" or
+    "trace:FILE" (or the name of a shipped trace). `draw`: expected loads, or one seeded sample per layer.
     `zero_experts`: skip (never dispatched), remap0 (sent to expert 0 with weight 0), none (all K picks are FFN
     experts), k8 (K_e FFN experts, none of them zero-computation). `drift`: standard deviation of the log of what an
     expert's popularity has become since the loads were counted that a placement knows."""

@@ -1,7 +1,7 @@
 """Published load statistics and gains of balanced experts, beside what the routing law and the simulator give for them.
 
-Popularity is the power law that aiconfigurator gives for DeepSeek-V3, with nothing fitted, and beside it a log-normal law
-with two figures fitted on TensorRT-LLM's table and the rest of it held out; the machine is as shipped.
+Popularity is the power law that aiconfigurator gives for DeepSeek-V3, with nothing fitted, and beside it a log-normal
+law with two figures fitted on TensorRT-LLM's table and the rest of it held out; the machine is as shipped.
 """
 
 import json

@@ -67,7 +67,7 @@ def _mla(view: View, index: int, a: MlaSpec) -> AttentionBlock:
                 gemm(view, f"{name}.kv_b", "attention", rows_C=kv_rows_C, n=heads * width, k=a.kv_lora_rank,
                      precision=weights)
             )  # fmt: skip
-            prepare.append(_assembled(view, name, a, heads, prompts.group_tokens_R, kv_rows_C))
+            prepare.append(_assembled(view, name, a, heads=heads, kv_rows_C=kv_rows_C))
             core.append(_prefill_core(view, name, heads))
     if decoding.group_tokens_R.any():
         core.append(
@@ -99,16 +99,16 @@ def _projections(view: View, name: str, a: MlaSpec, heads: int) -> list[Work]:
     ]
 
 
-def _assembled(view: View, name: str, a: MlaSpec, heads: int, rows_C: FloatArray, kv_rows_C: FloatArray) -> Work:
-    """The pass that makes whole keys and queries for the decompressed core: each head's key is copied beside the rope key
-    that all heads share, the turned part of each query back into its place.
+def _assembled(view: View, name: str, a: MlaSpec, *, heads: int, kv_rows_C: FloatArray) -> Work:
+    """The pass that makes whole keys and queries for the decompressed core: each head's key is copied beside the rope
+    key that all heads share, the turned part of each query back into its place.
 
     DeepSeek's training trace has it as copies before the forward core (profile-data @4496024), SGLang's prefill too
     (models/deepseek_v2.py, forward_normal).
     """
     key_values = heads * (2.0 * a.qk_nope_head_dim + a.qk_rope_head_dim)
     query_values = heads * 2.0 * a.qk_rope_head_dim
-    moved_C = ACTIVATION_BYTES * (kv_rows_C * key_values + rows_C * query_values)
+    moved_C = ACTIVATION_BYTES * (kv_rows_C * key_values + _prompts(view).group_tokens_R * query_values)
     return elementwise(view, f"{name}.assemble", "attention", bytes_C=moved_C)
 
 

@@ -131,8 +131,8 @@ def _experts(view: View, at: int) -> list[Work]:
 
 
 def _experts_kernel(view: View) -> str:
-    """The grouped kernel: after an all-to-all that sorts tokens by rank, or fused with the sorting of tokens that are on
-    every rank of the group anyway (sglang get_moe_impl_class: DeepGEMM after DeepEP, fused_moe_triton without)."""
+    """The grouped kernel: after an all-to-all that sorts tokens by rank, or fused with the sorting of tokens that are
+    on every rank of the group anyway (sglang get_moe_impl_class: DeepGEMM after DeepEP, fused_moe_triton without)."""
     if view.step.layout.replicated or view.step.all_to_all == "all_gather":
         return "fused"
     return "contiguous" if view.step.phase == "prefill" or view.step.chunks else "masked"

@@ -1,18 +1,24 @@
 """Costs by fitted curves: alone an op takes exactly what its curve says, and no less than its datasheet roofline."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from hw_profiles.curves.all_to_all import low_latency_s
 from hw_profiles.curves.gemm import gemm_roofline_s, gemm_s
+from hw_profiles.curves.grouped_gemm import grouped_gemm_s
 from hw_profiles.curves.mla import mla_decode_s
 from simulator.costs.cost import Machine, capacities
+from simulator.costs.measured import expected_load
 from simulator.demands import cost_of
 from simulator.engine.plan import alone_s
 from simulator.evaluate import evaluate
 from simulator.scenario import load_scenario
 from workloads.lower import lower
 
+BALANCED = ["routing.popularity=balanced", "routing.drift=0", "schedule=sequential", "run.compute_sms=0"]
+HOT = ["layout.expert_placement=contiguous", "schedule=sequential"]
 MACHINES = ("h800_sxm", "h200_sxm", "h100_sxm", "h20")
 
 
@@ -215,3 +221,38 @@ def test_normal_kernels_lose_pace_beside_compute_as_they_were_seen_to_on_the_h80
     assert machine.fitted["interference", "normal"].curve == seen
     assert costs["dispatch"][1].demand.share_beside_compute == seen.dispatch_share
     assert costs["combine"][1].demand.share_beside_compute == seen.combine_share
+
+
+def test_contiguous_experts_take_the_curve_of_the_tokens_that_arrive():
+    """Those that arrive are counted once each, however many rows they are."""
+    machine, costs = priced(load_scenario("deepseek-v3-sglang-prefill-h100x32", BALANCED))
+    curve = machine.fitted["moe_wideep", "deepgemm_contiguous"].curve
+    work, cost = costs["experts.down"]
+    load = expected_load(work.rows_CX, work.shape["active_experts"], curve.row_tile)
+    arrived, rows = float(work.shape["arrived"][0]), float(work.shape["rows"][0])
+    coefficients = replace(curve, eager_floor_s=0.0)
+    whole_s, without_s = (
+        grouped_gemm_s(load, 7168, 2048, chip=machine.chip, curve=coefficients, tokens=n) for n in (arrived, 0.0)
+    )
+    assert rows / 8 < arrived < rows
+    assert whole_s - without_s == pytest.approx(arrived * curve.token_s)
+    assert alone(machine, cost) == pytest.approx(whole_s / 3)
+
+
+def test_gathered_tokens_all_enter_the_fused_kernel():
+    """128 ranks of 96 sequences, of two tokens each."""
+    machine, costs = priced(longcat("h200_sxm", "run.all_to_all=all_gather"))
+    work, cost = costs["experts.gate_up"]
+    assert work.variant == "fused"
+    assert work.shape["tokens"] == pytest.approx(128 * 96 * 2)
+    assert cost.curve == machine.fitted["moe_fused", "fp8_block"]
+
+
+def test_a_normal_kernel_takes_as_long_as_the_fuller_direction():
+    """Ranks of popular experts get more tokens than they send copies of their own; the others send more."""
+    _, costs = priced(load_scenario("deepseek-v3-sglang-prefill-h100x32", HOT))
+    work, arrived_C = costs["dispatch"][0], costs["experts.down"][0].shape["arrived"]
+    copies_C = work.shape["rank_copies"] * work.shape["tokens"]
+    assert (copies_C >= arrived_C).all()
+    assert (copies_C == arrived_C).any()
+    assert (copies_C > arrived_C).any()

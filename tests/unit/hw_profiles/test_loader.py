@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hw_profiles.faults import InputFaults
-from hw_profiles.loader import list_profiles, load_profile
+from hw_profiles.loader import list_profiles, load_curves, load_profile
 from hw_profiles.schema import (
     AllToAll,
     Device,
@@ -202,13 +202,13 @@ SHAPE_FAULTS = {
     "an unknown table": (
         "[node]",
         "[nodes]\n[node]",
-        "nodes: got 'nodes'; allowed all_to_all, device, efficiency, fabric, launch, name, node, sources, tiers, "
+        "nodes: got 'nodes'; allowed all_to_all, curves_of, device, efficiency, fabric, launch, name, node, sources, tiers, "
         "title; did you mean 'node'?",
     ),
     "provenance written by hand": (
         "[node]",
         "[provenance]\n[node]",
-        "provenance: got 'provenance'; allowed all_to_all, device, efficiency, fabric, launch, name, node, sources, "
+        "provenance: got 'provenance'; allowed all_to_all, curves_of, device, efficiency, fabric, launch, name, node, sources, "
         "tiers, title; use one of the allowed words",
     ),
     "an unknown fabric": (
@@ -267,3 +267,21 @@ def test_all_faults_of_sense_come_together(tmp_path):
         "device.power_w: got -100; allowed 1 to 100000; write watts",
         "fabric.oversubscription: got 0.5; allowed 1 to 1000; write downlink over uplink capacity",
     ]
+
+
+def test_a_machine_has_the_kernels_of_the_same_device_and_none_of_its_network():
+    lent, own = load_curves("h200_efa"), load_curves("h200_sxm")
+    families = {family for family, _ in lent}
+    assert lent["gemm", "fp8_block"] == own["gemm", "fp8_block"]
+    assert families == {family for family, _ in own} - {
+        "deepep_low_latency",
+        "deepep_normal",
+        "moe_a2a_ep8",
+        "interference",
+    }
+
+
+def test_curves_of_an_unknown_machine_are_a_fault(tmp_path):
+    path = write(tmp_path, 'curves_of = "h2000"\n' + TOY)
+    with pytest.raises(InputFaults, match="curves_of: got 'h2000'"):
+        load_curves(path)

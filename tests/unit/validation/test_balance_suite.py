@@ -12,6 +12,7 @@ from validation.suites.balance import (
     compare_with_tables,
     eplb_gains,
     facts,
+    lognormal_rows,
     power_law_rows,
     readme_rows,
     statistics_rows,
@@ -24,6 +25,13 @@ def test_load_statistics_are_met_by_the_power_law():
     for name in ("rank_hottest_ep32", "rank_hottest_eplb_ep32", "rank_hottest_eplb_ep36"):
         assert rows[name]["ok"], rows[name]
     assert all(row["low"] <= row["predicted"] <= row["high"] for row in rows.values())
+
+
+def test_the_log_normal_law_meets_the_loads_that_it_was_not_fitted_on():
+    rows = {row["id"]: row for row in lognormal_rows(10)}
+    held_out = [f"lognormal_rank_hottest_{name}" for name in ("ep32", "eplb_ep32", "eplb_ep36")]
+    assert len(rows) == 10
+    assert all(rows[name]["ok"] for name in held_out), rows
 
 
 def test_the_worked_example_of_eplb_is_met():
@@ -62,6 +70,6 @@ def test_without_the_tables_the_suite_says_so():
 def test_every_fact_has_a_source_and_a_bar():
     groups = facts()
     single = [*(v for v in groups["trtllm"].values() if isinstance(v, dict)), *groups["sglang"].values()]
-    for fact in (*single, groups["power_law"], groups["readme"]):
+    for fact in (*single, groups["lognormal"], groups["power_law"], groups["readme"]):
         assert fact["source"]
         assert 0 < fact["tolerance"] <= 0.35

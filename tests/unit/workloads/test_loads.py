@@ -11,7 +11,7 @@ from unit.workloads.toys import toy_step
 from workloads.choices import whole_tokens
 from workloads.layout import Layout
 from workloads.loads import routed_loads
-from workloads.placements import layer_routings
+from workloads.placements import drifted, layer_routings
 from workloads.routing import ffn_expert_distribution, sample_choices
 from workloads.zoo import tiny
 
@@ -137,6 +137,7 @@ def test_what_is_sent_is_received(routing, placement):
     for link in ("nic", "nvlink"):
         sent, received = getattr(loads, f"{link}_sent_LR"), getattr(loads, f"{link}_received_LR")
         assert sent.sum(axis=1) == pytest.approx(received.sum(axis=1))
+    assert loads.reached_LR.sum(axis=1) == pytest.approx(loads.arrived_LR.sum(axis=1))
     moved = loads.local_LR + loads.received_node_LR + loads.received_remote_LR
     assert loads.rows_LR == pytest.approx(moved)
 
@@ -201,3 +202,26 @@ def test_each_draw_of_a_seed_is_another_one_of_the_same_popularity():
     first, again, other = (routed_loads(replace(step, draw_number=i), tokens_R).rows_LRX for i in (1, 1, 2))
     assert (first == again).all()
     assert (first != other).any()
+
+
+def test_a_token_arrives_once_on_a_rank_where_several_of_its_experts_are():
+    """Two of eight experts each, two on a rank: C(8, 2) - C(6, 2) = 13 of 28 pairs touch it, by 14 rows."""
+    loads = routed_loads(toy_step(), np.full(4, 7.0))
+    assert loads.arrived_LR == pytest.approx(4 * 7.0 * 13 / 28)
+    assert loads.rows_LR == pytest.approx(4 * 7.0 * 14 / 28)
+
+
+def test_a_placement_does_not_know_how_popularity_has_drifted():
+    layout = Layout(expert_placement="eplb", n_redundant_experts=4)
+    known, now = (
+        next(layer_routings(toy_step(layout=layout, routing={"popularity": "lognormal:1.1", "drift": drift}, seed=1)))
+        for drift in (0.0, 0.3)
+    )
+    assert (known.placement.expert_Q == now.placement.expert_Q).all()
+    assert known.popularity_N != pytest.approx(now.popularity_N, rel=0.01)
+
+
+def test_drift_spreads_the_logs_of_popularity_by_as_much():
+    even_N = np.full(40_000, 1 / 40_000)
+    logs = np.log(drifted(even_N, 0.2, np.random.default_rng(1)))
+    assert logs.std() == pytest.approx(0.2, rel=0.02)

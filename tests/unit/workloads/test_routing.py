@@ -14,6 +14,7 @@ from workloads.routing import (
     beta_binomial_std_range,
     ffn_expert_distribution,
     inclusion_probabilities,
+    lognormal,
     power_law,
     sample_choices,
     symmetric_polynomials,
@@ -123,6 +124,13 @@ def test_the_power_law_has_its_density(alpha):
     expected = area(middle) / area(largest)
     sigma = (expected * (1 - expected) / n) ** 0.5
     assert np.mean(x < middle) == pytest.approx(expected, abs=5 * sigma + 1e-3)
+
+
+@pytest.mark.parametrize("sigma", [0.3, 1.1])
+def test_a_log_normal_law_has_its_spread(sigma):
+    logs = np.log(lognormal(40_000, sigma, np.random.default_rng(3)))
+    assert logs.std() == pytest.approx(sigma, rel=0.02)  # the standard error of a spread of so many is 0.4 %
+    assert np.median(logs) == pytest.approx(logs.mean(), abs=0.02 * sigma)
 
 
 def test_popularities_sum_to_one_and_depend_on_the_seed_alone():
