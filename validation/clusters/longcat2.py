@@ -183,12 +183,15 @@ def _indexer_rows(facts: Mapping[str, Any], latency_s: float) -> list[Row]:
 def _notes(facts: Mapping[str, Any], latency_s: float) -> list[str]:
     return [
         f"one latency of EFA, {latency_s * 1e6:.1f} us, is fitted on the decode steps of one request (two figures, one "
-        f"per backend); all else is the profile of {facts['machine']} as shipped",
+        f"per backend); all else is the profile of {facts['machine']} as shipped, its kernels those of H200's tables",
         "the low-latency kernels' time per message is from UCCL-EP's own benchmark, not from these tables",
-        "no EP is an all-gather and a reduce-scatter, whose bytes and latencies are those of an all-reduce",
-        "TTFT is the prefill instance's: the hand-over of the KV cache, the router and the host are not modelled: "
-        "the README gives 232 ms for one request of 1024 tokens without them, 640 to 675 ms with them",
+        "no EP is an all-gather and a reduce-scatter, whose bytes and latencies are those of an all-reduce, around the "
+        "fused kernel that SGLang runs without an all-to-all; before that EP at full chunks was worth 2 %, published 20",
+        "TTFT is the prefill instance's: the hand-over of the KV cache, the router and the host are not modelled. The "
+        "README gives 232 ms for one request of 1024 tokens in one place, 640 to 675 ms in another, but 1089 and 1092 "
+        "ms for one of 8192: no time that a request pays once makes both",
         "UCCL-EP's normal combine reaches 18 GB/s at EP 16, its dispatch 50 (ep/README): here both have the NIC's rate",
         "normal all-to-alls wait on the host for the received counts, for which no time stands here, so that EP leads "
-        "at few short prompts too; and prefill kernels are priced by rooflines, which no host that lags behind slows",
+        "at few short prompts too. At full chunks both are a third too fast or more, short prompts most: it is neither "
+        "attention nor what EP changes, and nothing cited here says what it is",
     ]

@@ -93,10 +93,16 @@ def statistics_rows(n_seeds: int) -> Iterator[Row]:
                 yield _row(name, trtllm[name], values)
 
 
+def measured_routing() -> Mapping[str, Any]:
+    """Return the log-normal law with its drift."""
+    law = facts()["lognormal"]
+    return {"popularity": f"lognormal:{law['sigma']}", "drift": law["drift"]}
+
+
 def lognormal_rows(n_seeds: int) -> Iterator[Row]:
     """Yield spreads and hottest loads of the log-normal law, before EPLB and after it, with the drift between."""
     law = facts()["lognormal"]
-    routing = {"popularity": f"lognormal:{law['sigma']}", "drift": law["drift"], "draw": "sample"}
+    routing = {**measured_routing(), "draw": "sample"}
     for suffix, ep, layout in PLACED:
         drawn = [
             drawn_loads(seed, ep=ep, tokens=law["tokens_per_rank"], layout=layout, routing=routing).rows_LRX[0]
@@ -178,14 +184,15 @@ def step_s(
     *,
     n_moe: int = MOE_LAYERS,
     seed: int = 0,
-    popularity: str = "power_law:1.01",
+    popularity: str = "",
 ) -> float:
     """Return the time of one step of DeepSeek-V3 on H100s with 32 redundant experts [s]; placed contiguously, the
     copies are those of the first experts, as SGLang starts."""
     layout = {**case["layout"], "n_redundant_experts": REDUNDANT, "expert_placement": placement}
     tables = {
         **case, "model": "deepseek_v3", "machine": "h100_sxm", "seed": seed, "layout": layout,
-        "routing": {"popularity": popularity}, "model_overrides": {"n_layers": DENSE_LAYERS + n_moe},
+        "routing": {"popularity": popularity} if popularity else measured_routing(),
+        "model_overrides": {"n_layers": DENSE_LAYERS + n_moe},
     }  # fmt: skip
     return float(run_scenario(build_scenario(tables)).times.end_OC.max())
 

@@ -202,14 +202,14 @@ SHAPE_FAULTS = {
     "an unknown table": (
         "[node]",
         "[nodes]\n[node]",
-        "nodes: got 'nodes'; allowed all_to_all, curves_of, device, efficiency, fabric, launch, name, node, sources, tiers, "
-        "title; did you mean 'node'?",
+        "nodes: got 'nodes'; allowed all_to_all, curves_of, device, efficiency, fabric, launch, name, node, sources, "
+        "tiers, title; did you mean 'node'?",
     ),
     "provenance written by hand": (
         "[node]",
         "[provenance]\n[node]",
-        "provenance: got 'provenance'; allowed all_to_all, curves_of, device, efficiency, fabric, launch, name, node, sources, "
-        "tiers, title; use one of the allowed words",
+        "provenance: got 'provenance'; allowed all_to_all, curves_of, device, efficiency, fabric, launch, name, node, "
+        "sources, tiers, title; use one of the allowed words",
     ),
     "an unknown fabric": (
         'kind = "fat_tree"',
