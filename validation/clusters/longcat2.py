@@ -186,7 +186,7 @@ def _notes(facts: Mapping[str, Any], latency_s: float) -> list[str]:
         f"per backend); all else is the profile of {facts['machine']} as shipped, its kernels those of H200's tables",
         "the low-latency kernels' time per message is from UCCL-EP's own benchmark, not from these tables",
         "no EP is an all-gather and a reduce-scatter, whose bytes and latencies are those of an all-reduce, around the "
-        "fused kernel that SGLang runs without an all-to-all; before that EP at full chunks was worth 2 %, published 20",
+        "fused kernel that SGLang runs without an all-to-all; before that EP at full chunks was worth 2 %, not 20",
         "TTFT is the prefill instance's: the hand-over of the KV cache, the router and the host are not modelled. The "
         "README gives 232 ms for one request of 1024 tokens in one place, 640 to 675 ms in another, but 1089 and 1092 "
         "ms for one of 8192: no time that a request pays once makes both",
