@@ -1,4 +1,4 @@
-"""A machine's fitted curves: what stands in `fitted.json` beside its profile."""
+"""A machine's fitted curves: what stands in `fitted.json` beside its profile, and in `served.json`."""
 
 import json
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from hw_profiles.curves.records import AnyCurve, from_record
 from hw_profiles.faults import Fault, InputFaults
 
 FITTED_FILE = "fitted.json"
+SERVED_FILE = "served.json"  # kernels as serving backends run them, and machines without published tables
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, TypeAdapter
 
 from hw_profiles.checks import check_profile
 from hw_profiles.faults import Fault, InputFaults, unknown_word
-from hw_profiles.fitted import FITTED_FILE, Fitted, load_fitted
+from hw_profiles.fitted import FITTED_FILE, SERVED_FILE, Fitted, FittedCurve, load_fitted
 from hw_profiles.provenance import separate_sources
 from hw_profiles.schema import (
     AllToAll,
@@ -58,15 +58,20 @@ def load_profile(name_or_path: str) -> HardwareProfile:
 
 
 def load_curves(name_or_path: str) -> Fitted:
-    """Return the curves fitted on measurements of that machine, by family and group: `fitted.json` beside its profile;
-    empty where there is none. Where the profile names a machine in `curves_of`, that one's curves stand in for those it
-    lacks, but for all-to-alls' (`BETWEEN_NODES`). Raises InputFaults if a file cannot be used."""
+    """Return the curves fitted on measurements of that machine, by family and group: `fitted.json` beside its profile,
+    and `served.json` where that has none; empty where neither is. Where the profile names a machine in `curves_of`,
+    that one's curves stand in for those it lacks, but for all-to-alls' (`BETWEEN_NODES`). Raises InputFaults if a file
+    cannot be used."""
     path = _find(name_or_path)
-    own, alike = load_fitted(path.with_name(FITTED_FILE)), _parse(path).get("curves_of")
+    own, alike = _curves_beside(path), _parse(path).get("curves_of")
     if not alike:
         return own
-    lent = load_fitted(_DATA / _known(str(alike)) / FITTED_FILE)
-    return {name: curve for name, curve in lent.items() if name[0] not in BETWEEN_NODES} | dict(own)
+    lent = _curves_beside(_DATA / _known(str(alike)) / PROFILE_FILE)
+    return {name: curve for name, curve in lent.items() if name[0] not in BETWEEN_NODES} | own
+
+
+def _curves_beside(profile: Path) -> dict[tuple[str, str], FittedCurve]:
+    return {**load_fitted(profile.with_name(SERVED_FILE)), **load_fitted(profile.with_name(FITTED_FILE))}
 
 
 def _known(name: str) -> str:

@@ -44,7 +44,7 @@ class RunOptions:
     compute_sms: int = 0
     costs: Literal["fitted", "roofline"] = "fitted"
     interference: Literal["normal", "all", "off"] = "normal"
-    backend: Literal["sglang", "trtllm", "torch"] = "sglang"
+    backend: Literal["sglang", "trtllm", "vllm", "torch"] = "sglang"
 
 
 @dataclass(frozen=True, kw_only=True)

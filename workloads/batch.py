@@ -6,10 +6,11 @@ from typing import Literal
 
 Phase = Literal["decode", "prefill"]
 PrecisionName = Literal["bf16", "fp8", "fp32"]
-WeightName = Literal["bf16", "fp8", "fp32", "fp4", "w4"]
+WeightName = Literal["bf16", "fp8", "fp32", "fp4", "w4a8", "w4", "int4"]
 PayloadName = Literal["bf16", "fp8", "fp8_bare", "fp32"]
 ZeroPolicy = Literal["skip", "remap0", "none", "k8"]
-ARITHMETIC: Mapping[str, str] = {"w4": "bf16"}  # formats of weights that are widened before the product
+# Formats of weights that are widened before the product, to what it is computed in.
+ARITHMETIC: Mapping[str, str] = {"w4": "bf16", "int4": "bf16", "w4a8": "fp8"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +83,7 @@ class Precision:
     travels with a 4-byte scale per 128 values and a 16-byte header (DeepEP, low-latency kernels), "fp8_bare" is one
     byte per value as closed forms count it. "fp32" throughout is what the PyTorch layers compute in on a CPU.
     "fp4" weights (NVFP4: one FP8 scale per 16 values) are multiplied in FP4, "w4" ones (MXFP4: one byte of scale per
-    32) are widened to BF16 first."""
+    32) and "int4" (a BF16 scale per 32) are widened to BF16 first; "w4a8" is MXFP4 multiplied at the pace of FP8."""
 
     weights: WeightName = "fp8"
     attention_weights: WeightName = "fp8"

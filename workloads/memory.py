@@ -17,7 +17,9 @@ WEIGHT_BYTES: Mapping[str, float] = {
     "fp8": 1.0 + FP8_SCALE_SHARE,
     "fp32": 4.0,
     "fp4": 0.5 + 1.0 / 16,
+    "w4a8": 0.5 + 1.0 / 32,
     "w4": 0.5 + 1.0 / 32,
+    "int4": 0.5 + 2.0 / 32,
 }
 ROUTER_WEIGHT_BYTES = 4.0  # the router computes in FP32 (LongCat modeling code)
 NORMAL_BUFFER_BYTES = 1e9  # DeepEP's suggested NVLink plus RDMA buffers of its normal kernels are about 1 GB

@@ -62,6 +62,7 @@ class Work:
     L2. `precision` of the arithmetic. `variant`: which kernel of the family (grouped products: "masked" in decode,
     "contiguous" in prefill, "fused" of replicated tokens; exchanges: their algorithm, an `Exchange`). `shape` holds the
     kernel's shape for curves and for the trace file, `rows_CX` the rows of each local expert X of a grouped product.
+    `weights`: the number format of the experts in memory, `cache` that of the keys and values that a core reads.
     """
 
     name: str
@@ -75,6 +76,8 @@ class Work:
     traffic: Traffic | None = None
     variant: str = ""
     rows_CX: FloatArray | None = None
+    weights: str = ""
+    cache: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

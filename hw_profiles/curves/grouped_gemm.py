@@ -3,7 +3,7 @@
 Names: E experts of the rank; counts may be stacked over draws: (…, E). A skewed load is just other counts.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -53,6 +53,13 @@ def expert_load(counts_E: FloatArray, *, row_tile: float) -> ExpertLoad:
     return ExpertLoad(
         active=np.minimum(counts_E, 1.0).sum(axis=-1), rows=counts_E.sum(axis=-1), padded_rows=padded_E.sum(axis=-1)
     )
+
+
+def as_eight_bit(chip: Chip, *, weight_bytes: float, arithmetic: str) -> Chip:
+    """Return the chip as experts of `weight_bytes` per weight, multiplied in `arithmetic`, see it, counted as 8-bit
+    ones: its memory passes 1 / `weight_bytes` as many of them, its peak is that of the arithmetic."""
+    peak = chip.peak_flops_per_s[arithmetic]
+    return replace(chip, hbm_bytes_per_s=chip.hbm_bytes_per_s / weight_bytes, peak_flops_per_s={"fp8": peak})
 
 
 def grouped_gemm_s(

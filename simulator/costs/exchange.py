@@ -62,8 +62,8 @@ def exchange_on_curve(work: Work, machine: Machine) -> Measured | None:
         return None
     names = [("collectives", f"nccl|{NCCL[work.variant]}")] if work.variant in NCCL else []
     if work.variant in CUSTOM:
-        first = "trtllm_custom" if machine.backend == "trtllm" else "sglang_graph"
-        names = [("collectives", f"{first}|all_reduce"), ("collectives", "nccl|all_reduce")]
+        own = {"trtllm": "trtllm_custom", "vllm": "vllm_graph"}.get(machine.backend, "sglang_graph")
+        names = [("collectives", f"{name}|all_reduce") for name in (own, "sglang_graph", "nccl")]
     if work.variant == "one_sided":
         names = [("gb200_alltoall_trtllm", f"NVLinkOneSided|alltoall_{work.kind}|nvfp4")]
     curve = first_of(machine, *names)

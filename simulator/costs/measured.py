@@ -14,13 +14,14 @@ from hw_profiles.curves.all_to_all import RANKS_PER_NODE, low_latency_s, normal_
 from hw_profiles.curves.batched_gemm import batched_gemm_s
 from hw_profiles.curves.elementwise import elementwise_s
 from hw_profiles.curves.gemm import gemm_s
-from hw_profiles.curves.grouped_gemm import ExpertLoad, grouped_gemm_s
+from hw_profiles.curves.grouped_gemm import grouped_gemm_s
 from hw_profiles.curves.mla import LATENT, ROPE, mla_decode_s, mla_prefill_s
 from hw_profiles.curves.pipe import pipe_s
 from simulator.costs.communication import border_latency_s, traffic_of
 from simulator.costs.cost import Cost, Machine, capacities
 from simulator.costs.exchange import exchange_on_curve
 from simulator.costs.on_curve import Measured, beyond, first_of, made, priced, shared_bytes
+from simulator.costs.served import EXPERTS, expected_load, served_decode, served_experts, served_product
 from simulator.costs.torch_curves import torch_cost
 from workloads.ops import FloatArray, Work
 
@@ -109,7 +110,7 @@ def _gemm(work: Work, machine: Machine) -> Measured | None:
     groups = {"bf16": [("gemm", "bfloat16")], "fp8": [("gemm", "fp8_block"), ("infersim_gemm_fp8", "gemm_fp8")]}
     curve = first_of(machine, *groups.get(work.precision, []))
     if curve is None:
-        return None
+        return served_product(work, machine)
     n, k = float(np.max(shape["n"])), float(np.max(shape["k"]))
     seconds_C = gemm_s(at_least_one_C, n, k, chip=machine.chip, curve=curve.curve)
     if curve.family == "infersim_gemm_fp8":  # DeepGEMM's test times the product alone; a pass before it quantises
@@ -130,18 +131,6 @@ def _absorption(work: Work, machine: Machine) -> Measured | None:
     return made(curve, seconds_C, curve.curve.floor_s, num_tokens=rows_C, num_heads=np.full_like(rows_C, heads))
 
 
-def expected_load(rows_CX: FloatArray, active_C: FloatArray | float, row_tile: float) -> ExpertLoad:
-    """Return the load of expected rows. `active_C` experts have any: those that have none are drawn as exp(-rows), or
-    none where rows are drawn; an expert that has some has its tiles."""
-    active_C, none_CX = np.asarray(active_C, dtype=np.float64), np.where(rows_CX > 0.0, np.exp(-rows_CX), 0.0)
-    missing_C = np.maximum((rows_CX > 0.0).sum(axis=-1) - active_C, 0.0)
-    none_CX = none_CX * (missing_C / np.maximum(none_CX.sum(axis=-1), 1e-300))[..., None]
-    share_CX = np.maximum(1.0 - none_CX, 1e-9)
-    tiles_C = (share_CX * np.ceil(rows_CX / share_CX / row_tile)).sum(axis=-1)
-    rows_C = rows_CX.sum(axis=-1)
-    return ExpertLoad(active=active_C, rows=rows_C, padded_rows=np.maximum(tiles_C * row_tile, rows_C))
-
-
 _EXPERT_CURVES: Mapping[str, Sequence[tuple[str, str]]] = {
     "masked": [("moe_wideep", "deepgemm_masked")],
     "contiguous": [("moe_wideep", "deepgemm_contiguous")],
@@ -150,6 +139,15 @@ _EXPERT_CURVES: Mapping[str, Sequence[tuple[str, str]]] = {
 
 
 def _grouped(work: Work, machine: Machine) -> Measured | None:
+    """What the backend's own kernels were measured to take, else by the published tables, else another backend's."""
+    return (
+        served_experts(work, machine, own=True)
+        or _by_tables(work, machine)
+        or served_experts(work, machine, own=False)
+    )  # fmt: skip
+
+
+def _by_tables(work: Work, machine: Machine) -> Measured | None:
     """One of the two products of a rank's experts: its share of what the whole expert layer takes.
 
     InferSim's table has the two products apart: there the share is of the width, with a curve for each. What a layer
@@ -157,7 +155,7 @@ def _grouped(work: Work, machine: Machine) -> Measured | None:
     read where it landed and gets a sum of its own (aiconfigurator's collector feeds all tokens of the group,
     collect_wideep_deepep_moe.py).
     """
-    if work.precision != "fp8" or work.rows_CX is None:
+    if work.weights != "fp8" or work.rows_CX is None:
         return None
     shape = work.shape
     hidden, inter, n, k = (float(np.max(shape[name])) for name in ("hidden", "inter", "n", "k"))
@@ -183,7 +181,7 @@ _BF16_CACHE = ((LATENT + ROPE) * 2.0 - 0.5, (LATENT + ROPE) * 2.0 + 0.5)  # byte
 
 def _decode(work: Work, machine: Machine) -> Measured | None:
     if work.shape["latent"] != LATENT + ROPE or work.precision != "bf16":
-        return None
+        return served_decode(work, machine)
     infersim = ("infersim_mla_decode", "mla_core_decode|bf16/bf16")
     trtllm, sglang = (("mla_generation_kernel", f"{kernel}|bfloat16") for kernel in ("trtllm", "sglang_fa3"))
     curve = first_of(machine, *((trtllm,) if machine.backend == "trtllm" else ()), sglang, infersim)
@@ -223,7 +221,7 @@ def _elementwise(work: Work, machine: Machine) -> Measured | None:
     if curve is None:
         return None
     bytes_C = work.activation_bytes_C + work.hbm_bytes_C
-    if work.kind == "experts" and any(family == "moe_wideep" for family, _ in machine.fitted):
+    if work.kind == "experts" and any(family in {"moe_wideep", EXPERTS} for family, _ in machine.fitted):
         return made(curve, np.zeros_like(bytes_C), 0.0)
     return made(curve, elementwise_s(bytes_C, chip=machine.chip, curve=curve.curve), curve.curve.floor_s)
 

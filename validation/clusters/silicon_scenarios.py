@@ -10,8 +10,11 @@ from simulator.scenario_schema import RunOptions, Scenario
 from validation.clusters.parts import typed_facts
 from validation.clusters.silicon_rows import SiliconRow
 from validation.published_facts import PUBLISHED
-from workloads.batch import Precision
+from workloads.batch import Precision, RoutingSpec
 from workloads.layout import Layout
+
+# Popularity of experts under random prompts, by which aiconfigurator met DeepSeek-V3's latencies (data README).
+_POPULARITY = "power_law:1.01"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,24 +44,28 @@ def scenario_of(row: SiliconRow, facts: Facts) -> Scenario:
     if row.model in facts.not_modelled:
         raise InputFaults([_fault("model", row.model, facts.not_modelled[row.model])])
     model = facts.models[row.model]
-    precision = dict(facts.precisions[row.precision])
-    hopper = facts.generation(row) == "hopper"
-    if "weights" in model or (hopper and precision["weights"] == "fp4"):
-        precision = {"weights": "w4", "attention_weights": "bf16"}
-    if model.get("weights") == "w4" and not hopper:
-        precision["weights"] = "fp4"
     scenario = Scenario(
         model=_model(model),
         machine=facts.machines[row.system],
         n_gpus=row.n_gpus,
         layout=_layout(row),
-        precision=Precision(**precision),
+        precision=Precision(**_precision(row, facts)),
         model_overrides=model.get("overrides", {}),
+        routing=RoutingSpec(popularity=_POPULARITY),
         run=RunOptions(backend=facts.backends[row.backend]["kernels"]),
     )
     if faults := check_scenario(scenario):
         raise InputFaults(faults)
     return scenario
+
+
+def _precision(row: SiliconRow, facts: Facts) -> Mapping[str, Any]:
+    """Number formats: those of the released weights where the model has its own, and what the recipes' caches hold."""
+    model, generation = facts.models[row.model], facts.generation(row)
+    cache = {"kv": "fp8"} if generation in model.get("fp8_cache", ()) else {}
+    if "weights" in model:
+        return {"weights": model["weights"][generation], "attention_weights": "bf16", **cache}
+    return {**cache, **facts.precisions[row.precision]}
 
 
 def _model(facts: Mapping[str, Any]) -> str:

@@ -197,6 +197,7 @@ def _decode_core(view: View, name: str, heads: int) -> Work:
             "kv_tokens": batch.group_context_R,
             "latent": _latent(view),
         },
+        cache=step.precision.kv,
     )
 
 

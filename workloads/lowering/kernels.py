@@ -15,7 +15,7 @@ from workloads.ops import Exchange, FloatArray, Traffic, Work
 
 GatherKernel = Literal["all_gather", "reduce_scatter"]
 ACTIVATION_BYTES = 2.0  # activations travel in BF16 between kernels
-INPUT_BYTES = {"bf16": 2.0, "fp8": 1.0, "fp32": 4.0, "fp4": 0.5625, "w4": 2.0}
+INPUT_BYTES = {"bf16": 2.0, "fp8": 1.0, "fp32": 4.0, "fp4": 0.5625, "w4a8": 1.03125, "w4": 2.0, "int4": 2.0}
 # Buffers up to which custom all-reduces write all of it to every rank (vLLM, csrc/custom_all_reduce.cuh).
 _ONE_SHOT_BYTES = {2: np.inf, 4: 512e3, 8: 256e3}
 

@@ -114,6 +114,7 @@ def _experts(view: View, at: int) -> list[Work]:
             },
             variant=kernel,
             rows_CX=rows_CX,
+            weights=precision,
         )
 
     act_bytes = ACTIVATION_BYTES * model.n_up + INPUT_BYTES[precision]

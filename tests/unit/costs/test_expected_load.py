@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from simulator.costs.measured import expected_load
+from simulator.costs.served import expected_load
 
 
 def test_drawn_rows_are_all_there():
