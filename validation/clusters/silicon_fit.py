@@ -1,10 +1,13 @@
 """Overheads of backends from half of the configurations: `python -m validation.clusters.silicon_fit DATA`.
 
 Relative least squares (of logarithms, softened beyond 10 %) of TPOT and TTFT over replays of the rows, each set of one
-backend on one generation of GPUs by itself, within the bounds of `silicon_steps.BOUNDS`.
+backend on one generation of GPUs by itself, within the bounds of `silicon_steps.BOUNDS`. Configurations weigh alike,
+however many rows they have, and every overhead is held near `_EXPECTED`: kernels were measured one by one, so that few
+configurations do not move their factors far from 1.
 """
 
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -25,23 +28,28 @@ from validation.published_facts import PUBLISHED
 from workloads.ops import FloatArray
 
 _FILE = PUBLISHED / "clusters" / f"{OVERHEADS}.toml"
-_MOST_ROWS = 80  # of a set, evenly over the table
-_MOST_USERS = 64  # rows of more are predicted, not fitted on: their replays take long
+_MOST_ROWS = 8  # of a configuration, evenly over the table
+_MOST_USERS = 128  # rows of more are predicted, not fitted on: their replays take long
+_DIFFERENT = 0.25  # points whose repeats differ by more are not fitted on: drafts may have been on in one of them
 _WAVES = 3
 _SOFT = 0.1
-_START: Mapping[str, float] = {
-    "kernel_factor": 1.0,
-    "kernel_s": 1e-6,
-    "sequence_s": 2e-6,
-    "prompt_kernel_s": 20e-6,
-    "request_s": 20e-3,
+_ERROR = 0.1  # of a configuration, beside which widths count
+# Overhead to what it is expected to be and how wide that is: of factors in logarithms, of times in their own unit [s].
+_EXPECTED: Mapping[str, tuple[float, float]] = {
+    "decode_factor": (1.0, 0.1),
+    "prompt_factor": (1.0, 0.3),
+    "launch_s": (10e-6, 15e-6),
+    "sequence_s": (1e-6, 3e-6),
+    "request_s": (30e-3, 50e-3),
+    "token_s": (2e-6, 4e-6),
 }
 _EVALUATIONS = 6
 _STEP = 0.02  # of a bound's range, to see where errors go
 _HEAD = """\
 # Overheads of backends, fitted by `python -m validation.clusters.silicon_fit DATA` on the configurations of
 # silicon_moe_e2e.csv whose name's SHA-256 begins with an even byte ({n} rows), and judged on the others.
-# Rows whose speculation is unknown, and those of more than {users} users, are not fitted on.
+# Not fitted on: rows whose speculation is unknown, those of more than {users} users, points whose repeats differ by
+# more than {different:.0%}.
 """
 
 
@@ -49,12 +57,24 @@ def fit_all(data: Path) -> tuple[Mapping[str, Overheads], int]:
     """Return the overheads of every set, and how many rows they were fitted on."""
     facts = read_facts()
     sets: dict[str, list[SiliconRow]] = {}
+    for rows in _configurations(data).values():
+        sets.setdefault(overheads_key(rows[0], facts), []).extend(rows)
+    fitted = in_processes(partial(fit_set, facts), list(sets.values()))
+    return dict(zip(sets, fitted, strict=True)), sum(len(rows) for rows in sets.values())
+
+
+def _configurations(data: Path) -> Mapping[str, Sequence[SiliconRow]]:
+    """The rows that are fitted on, by configuration."""
+    found: dict[str, list[SiliconRow]] = {}
+    points: dict[tuple[Any, ...], list[SiliconRow]] = {}
     for row in aggregated_rows(read_table(data)):
         if row.is_fitted and not row.speculation_unknown and row.users <= _MOST_USERS:
-            sets.setdefault(overheads_key(row, facts), []).append(row)
-    thinned = [rows[:: ceil(len(rows) / _MOST_ROWS)] for rows in sets.values()]
-    fitted = in_processes(partial(fit_set, facts), thinned)
-    return dict(zip(sets, fitted, strict=True)), sum(len(rows) for rows in thinned)
+            points.setdefault((row.configuration, row.isl, row.osl, row.users), []).append(row)
+    for (name, *_), rows in points.items():
+        times = [row.tpot_s for row in rows]
+        if max(times) <= (1.0 + _DIFFERENT) * min(times):
+            found.setdefault(name, []).append(rows[0])
+    return {name: rows[:: ceil(len(rows) / _MOST_ROWS)] for name, rows in found.items()}
 
 
 def fit_set(facts: Facts, rows: Sequence[SiliconRow]) -> Overheads:
@@ -62,17 +82,27 @@ def fit_set(facts: Facts, rows: Sequence[SiliconRow]) -> Overheads:
     known: dict[tuple[Any, ...], Served] = {}
     usable = [(row, served) for row in rows if (served := _served(row, facts, known))]
     low, high = (np.array([bound[end] for bound in BOUNDS.values()]) for end in (0, 1))
-    start = (np.array([_START[name] for name in BOUNDS]) - low) / (high - low)
+    start = (np.array([_EXPECTED[name][0] for name in BOUNDS]) - low) / (high - low)
+    n_rows = Counter(row.configuration for row, _ in usable)
+    weight_N = np.array([n_rows[row.configuration] ** -0.5 for row, _ in usable])
 
-    def errors(shares: FloatArray) -> list[float]:
-        overheads = Overheads(**dict(zip(BOUNDS, (low + shares * (high - low)).tolist(), strict=True)))
-        found = [(row, served.latencies(row, overheads, _WAVES)) for row, served in usable]
-        tpot = [log(latencies.tpot_s / row.tpot_s) for row, latencies in found]
-        return tpot + [log(latencies.ttft_s / row.ttft_s) for row, latencies in found]
+    def errors(shares: FloatArray) -> FloatArray:
+        values = dict(zip(BOUNDS, (low + shares * (high - low)).tolist(), strict=True))
+        found = [(row, served.latencies(row, Overheads(**values), _WAVES)) for row, served in usable]
+        tpot_N = np.array([log(latencies.tpot_s / row.tpot_s) for row, latencies in found])
+        ttft_N = np.array([log(latencies.ttft_s / row.ttft_s) for row, latencies in found])
+        return np.concatenate([weight_N * tpot_N, weight_N * ttft_N, _unexpected(values)])
 
     best = least_squares(errors, start, bounds=(0.0, 1.0), loss="soft_l1", f_scale=_SOFT, diff_step=[_STEP] * len(low),
                          max_nfev=_EVALUATIONS)  # fmt: skip
     return Overheads(**dict(zip(BOUNDS, (low + best.x * (high - low)).tolist(), strict=True)))
+
+
+def _unexpected(values: Mapping[str, float]) -> list[float]:
+    """How far overheads are from what is expected, in errors of one configuration."""
+    off = {name: log(values[name]) - log(at) if name.endswith("factor") else values[name] - at
+           for name, (at, _) in _EXPECTED.items()}  # fmt: skip
+    return [_ERROR * off[name] / width for name, (_, width) in _EXPECTED.items()]
 
 
 def _served(row: SiliconRow, facts: Facts, known: dict[tuple[Any, ...], Served]) -> Served | None:
@@ -88,7 +118,7 @@ def _served(row: SiliconRow, facts: Facts, known: dict[tuple[Any, ...], Served])
 
 def write_overheads(fitted: Mapping[str, Overheads], n_rows: int) -> None:
     """Write the file that predictions read."""
-    text = _HEAD.format(n=n_rows, users=_MOST_USERS)
+    text = _HEAD.format(n=n_rows, users=_MOST_USERS, different=_DIFFERENT)
     for name, overheads in sorted(fitted.items()):
         values = "\n".join(f"{key} = {value:.4g}" for key, value in asdict(overheads).items())
         text += f"\n[sets.{name}]\n{values}\n"

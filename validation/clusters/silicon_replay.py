@@ -1,7 +1,7 @@
 """A row of the table as a replay: the benchmark's closed loop on the row's deployment."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -45,6 +45,7 @@ class Served:
     def __init__(self, row: SiliconRow, facts: Facts) -> None:
         self.scenario = scenario_of(row, facts)
         self._backend = facts.backends[row.backend]
+        self._polls = [poll for poll in facts.polls if poll["generation"] == facts.generation(row)]
         few = FewLayerStepTimes(self.scenario)
         self._n_kernels = self.scenario.model_spec.n_layers * few.kernels_per_layer()
         exact: StepTimes = few
@@ -65,14 +66,19 @@ class Served:
             ClosedLoop(n_users=row.users, think_s=0.0, prompt=_lengths(row.isl), output=_lengths(row.osl),
                        n_requests=waves * row.users, seed=_SEED),
             knobs=knobs, kv_blocks=blocks, n_groups=row.dp,
-            step_times=ServedStepTimes(kernels=self._kernels, overheads=overheads, n_kernels=self._n_kernels),
+            step_times=ServedStepTimes(
+                kernels=self._kernels, overheads=overheads, n_kernels=self._n_kernels, n_groups=row.dp
+            ),
         )  # fmt: skip
         requests = run.requests[run.requests["end_s"].notna()]
-        ttft_N = (requests["first_token_s"] - requests["arrival_s"]).to_numpy(float) + overheads.request_s
+        outside_N = overheads.request_s + overheads.token_s * requests["prompt_tokens"].to_numpy(float)
+        ttft_N = (requests["first_token_s"] - requests["arrival_s"]).to_numpy(float) + outside_N
         tokens_N = np.maximum(requests["output_tokens"].to_numpy(float) - 1.0, 1.0)
         tpot_N = (requests["end_s"] - requests["first_token_s"]).to_numpy(float) / tokens_N
         weight_N = _wave_weights(len(ttft_N), row.users, waves)
-        return Latencies(ttft_s=float(ttft_N @ weight_N), tpot_s=float(tpot_N @ weight_N))
+        tpot_s = float(tpot_N @ weight_N)
+        return Latencies(ttft_s=float(ttft_N @ weight_N) + _steps_between_polls(row, self._polls) / 2.0 * tpot_s,
+                         tpot_s=tpot_s)  # fmt: skip
 
 
 def deployment_key(row: SiliconRow) -> tuple[Any, ...]:
@@ -87,6 +93,16 @@ def _wave_weights(n: int, users: int, waves: int) -> FloatArray:
     if waves > 2:
         weight_N[users:-users] = (_WAVES - 2.0) / (waves - 2.0)
     return np.asarray(weight_N / weight_N.sum())
+
+
+def _steps_between_polls(row: SiliconRow, polls: Sequence[Mapping[str, Any]]) -> int:
+    """Steps from one look of the scheduler at new requests to the next: a request waits half of them on average."""
+    asked = [
+        poll["steps"] for poll in polls
+        if row.backend == poll["backend"] and poll["model"] in row.model and row.users >= poll["least_users"]
+        and [row.isl, row.osl] == poll.get("lengths", [row.isl, row.osl])
+    ]  # fmt: skip
+    return max(asked, default=0)
 
 
 def _lengths(tokens: int) -> Empirical:

@@ -27,6 +27,7 @@ class Facts:
     precisions: Mapping[str, Mapping[str, Any]]
     backends: Mapping[str, Mapping[str, Any]]
     not_modelled: Mapping[str, str]
+    polls: Sequence[Mapping[str, Any]]
 
     def generation(self, row: SiliconRow) -> str:
         """Return the generation of the row's GPUs."""

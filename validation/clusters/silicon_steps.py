@@ -89,40 +89,45 @@ class WindowedStepTimes:
 
 @dataclass(frozen=True, kw_only=True)
 class Overheads:
-    """What a backend's steps take beyond the simulated kernels. `kernel_factor`: the kernels' time over the simulated;
-    `kernel_s`: floor of each kernel beyond what is simulated [s]; `sequence_s`: host work per running sequence and step
-    [s]; `prompt_kernel_s`: the host's launch of each kernel of a step with prompts, which no CUDA graph replays [s];
-    `request_s`: what a request waits outside the engine before its first token [s]."""
+    """What a backend takes beyond the simulated kernels. `decode_factor`, `prompt_factor`: kernels' time over the
+    simulated, of steps of decodes alone (a CUDA graph) and of steps with prompts; `launch_s`: the host's launch of each
+    kernel of a step with prompts, for which the GPU waits where it is the quicker one [s]; `sequence_s`: host work per
+    running sequence of an attention group and step [s]; `request_s`, `token_s`: what a request, and each token of its
+    prompt, waits outside the engine before the first token (HTTP, tokenizer, processes between) [s]."""
 
-    kernel_factor: float = 1.0
-    kernel_s: float = 0.0
+    decode_factor: float = 1.0
+    prompt_factor: float = 1.0
+    launch_s: float = 0.0
     sequence_s: float = 0.0
-    prompt_kernel_s: float = 0.0
     request_s: float = 0.0
+    token_s: float = 0.0
 
 
 BOUNDS: Mapping[str, tuple[float, float]] = {
-    "kernel_factor": (0.6, 1.8),
-    "kernel_s": (0.0, 10e-6),
-    "sequence_s": (0.0, 60e-6),
-    "prompt_kernel_s": (0.0, 150e-6),
-    "request_s": (0.0, 0.3),
+    "decode_factor": (0.7, 1.5),
+    "prompt_factor": (0.8, 2.5),
+    "launch_s": (0.0, 120e-6),
+    "sequence_s": (0.0, 30e-6),
+    "request_s": (0.0, 0.2),
+    "token_s": (0.0, 30e-6),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServedStepTimes:
-    """Step times with a backend's overheads; `n_kernels` of the model's layers."""
+    """Step times with a backend's overheads; `n_kernels` of the model's layers, sequences spread over `n_groups`."""
 
     kernels: DecodeLines
     overheads: Overheads
     n_kernels: int
+    n_groups: int = 1
 
     def seconds(self, batch: StepBatch) -> float:
         """Return the seconds of one step [s]."""
-        prompt_s = self.n_kernels * self.overheads.prompt_kernel_s if batch.prefills else 0.0
-        n_running = batch.n_decode + len(batch.prefills)
-        return self.overheads.kernel_factor * self.kernels.seconds(batch) + self._host_s(n_running) + prompt_s
+        kernels_s, host_s = self.kernels.seconds(batch), self._sequences_s(batch.n_decode + len(batch.prefills))
+        if not batch.prefills:
+            return self.overheads.decode_factor * kernels_s + host_s
+        return max(self.overheads.prompt_factor * kernels_s, self.n_kernels * self.overheads.launch_s) + host_s
 
     def decode_line(
         self, n_decode: int, decode_context_tokens: int, longest_decode_tokens: int = 0,
@@ -130,9 +135,9 @@ class ServedStepTimes:
     ) -> DecodeLine:  # fmt: skip
         """Return the line on which a decode step of that batch size and context lies."""
         line = self.kernels.decode_line(n_decode, decode_context_tokens, longest_decode_tokens, fullest)
-        factor = self.overheads.kernel_factor
-        at_s = factor * line.at_s + self._host_s(n_decode)
+        factor = self.overheads.decode_factor
+        at_s = factor * line.at_s + self._sequences_s(n_decode)
         return replace(line, at_s=at_s, s_per_token=factor * line.s_per_token)
 
-    def _host_s(self, n_running: int) -> float:
-        return self.n_kernels * self.overheads.kernel_s + n_running * self.overheads.sequence_s
+    def _sequences_s(self, n_running: int) -> float:
+        return n_running / self.n_groups * self.overheads.sequence_s
