@@ -21,7 +21,14 @@ from simulator.costs.communication import border_latency_s, traffic_of
 from simulator.costs.cost import Cost, Machine, capacities
 from simulator.costs.exchange import exchange_on_curve
 from simulator.costs.on_curve import Measured, beyond, first_of, made, priced, shared_bytes
-from simulator.costs.served import EXPERTS, expected_load, served_decode, served_experts, served_product
+from simulator.costs.served import (
+    EXPERTS,
+    expected_load,
+    served_decode,
+    served_experts,
+    served_latent_decode,
+    served_product,
+)
 from simulator.costs.torch_curves import torch_cost
 from workloads.ops import FloatArray, Work
 
@@ -186,7 +193,7 @@ def _decode(work: Work, machine: Machine) -> Measured | None:
     trtllm, sglang = (("mla_generation_kernel", f"{kernel}|bfloat16") for kernel in ("trtllm", "sglang_fa3"))
     curve = first_of(machine, *((trtllm,) if machine.backend == "trtllm" else ()), sglang, infersim)
     if curve is None:
-        return None
+        return served_latent_decode(work, machine)
     shape = work.shape
     batch_C = np.maximum(shape["sequences"], 1e-9)
     kv_C = np.maximum(shape["kv_tokens"] / batch_C, 1.0)

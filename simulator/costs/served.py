@@ -10,6 +10,7 @@ import numpy as np
 from hw_profiles.curves.elementwise import elementwise_s
 from hw_profiles.curves.gemm import gemm_s
 from hw_profiles.curves.grouped_gemm import ExpertLoad, as_eight_bit, grouped_gemm_s
+from hw_profiles.curves.mla import mla_decode_s
 from hw_profiles.fitted import FittedCurve
 from simulator.costs.cost import Machine
 from simulator.costs.on_curve import Measured, first_of, made
@@ -82,6 +83,20 @@ def served_decode(work: Work, machine: Machine) -> Measured | None:
     batch_C = np.maximum(work.shape["sequences"], 1e-9)
     seconds_C = elementwise_s(work.hbm_bytes_C, chip=machine.chip, curve=curve.curve)
     return made(curve, seconds_C, curve.curve.floor_s, batch_size=batch_C, kv_len=work.shape["kv_tokens"] / batch_C)
+
+
+def served_latent_decode(work: Work, machine: Machine) -> Measured | None:
+    """Return the decode attention of a latent cache, in the number format of the cache."""
+    curve = machine.fitted.get(("served_mla", "fp8" if work.cache == "fp8" else "bfloat16"))
+    if curve is None:
+        return None
+    shape = work.shape
+    batch_C = np.maximum(shape["sequences"], 1e-9)
+    kv_C = np.maximum(shape["kv_tokens"] / batch_C, 1.0)
+    heads, queries = float(np.max(shape["heads"])), float(np.max(shape["queries"]))
+    seconds_C = mla_decode_s(heads, queries, batch_C, kv_C, chip=machine.chip, curve=curve.curve)
+    rows_C = np.full_like(batch_C, heads * queries)  # verifying drafts is more rows, as more heads are
+    return made(curve, seconds_C, curve.curve.floor_s, batch_size=batch_C, kv_len=kv_C, num_heads=rows_C)
 
 
 def _of_backend(machine: Machine, family: str, group: str, *, own: bool = False) -> FittedCurve | None:

@@ -29,20 +29,22 @@ MICROSECONDS = 1e3
 COMMAND = "python -m validation.importers.served"
 MOST_TOKENS, MOST_RANKS = 16384, 8
 # Families of machines without published tables: imported as `longsim import aiconfigurator` does.
-WHOLE = ("gemm", "mla_bmm", "mla_generation_kernel", "mla_context_kernel", "collectives")
+WHOLE = ("gemm", "mla_bmm", "mla_context_kernel", "collectives")
+SERVED_MLA = "served_mla"  # decode attention of latent caches: on Blackwell all backends run TensorRT-LLM's kernels
 SYSTEMS: Mapping[str, bool] = {"h100_sxm": False, "h200_sxm": False, "b200_sxm": True, "b300_sxm": True}  # whole?
 
 
 @dataclass(frozen=True, kw_only=True)
 class Served:
     """Rows of one of their tables: backend, version, the kernel and the number format that a recipe runs, if several
-    are in it."""
+    are in it. `stands_for`: the format that the same kernel serves too, without rows of its own."""
 
     table: str
     backend: str
     version: str
     kernel: str = ""
     dtype: str = ""
+    stands_for: str = ""
 
 
 _VLLM = "0.24.0"
@@ -51,8 +53,9 @@ _SGLANG = "0.5.14"
 # By generation of GPUs: the kernels that InferenceX's recipes choose (benchmarks/single_node: moe-backend, moe_config,
 # moe-runner-backend), the version nearest to those served.
 HOPPER = (
-    Served(table="moe", backend="vllm", version=_VLLM, dtype="w4a16_mxfp4"),
     Served(table="moe", backend="vllm", version=_VLLM, dtype="int4_wo"),
+    # VLLM_MXFP4_USE_MARLIN=1: Marlin, whose rows are of INT4
+    Served(table="moe", backend="vllm", version=_VLLM, dtype="int4_wo", stands_for="w4a16_mxfp4"),
     Served(table="moe", backend="vllm", version="0.19.0", dtype="fp8_block", kernel="vllm_fused_moe"),
     Served(table="moe", backend="trtllm", version=_TRTLLM, dtype="w4a16_mxfp4"),
     Served(table="generation_attention", backend="vllm", version=_VLLM),
@@ -86,6 +89,9 @@ def served_content(machine: str) -> dict[str, Any]:
         for item in package.imported:
             if item.group.family.name in WHOLE:
                 _put(content, item.group, {**item.record, **item.tags})
+            engine, _, cache = item.group.name.partition("|")
+            if item.group.family.name == "mla_generation_kernel" and engine == "trtllm":
+                content["families"].setdefault(SERVED_MLA, {})[cache] = {**item.record, **item.tags}
     for served in BLACKWELL if whole else HOPPER:
         for table in tables:
             if (table.name, table.backend, table.version) == (served.table, served.backend, served.version):
@@ -114,6 +120,8 @@ def _groups(served: Served, table: PerfTable, machine: str) -> Iterator[Group]:
         frame = frame[frame[dtype] == served.dtype]
     if frame.empty:  # another kernel there
         return
+    if served.stands_for:
+        frame = frame.assign(moe_dtype=served.stands_for)
     frame = shape(frame.assign(system=machine, backend=served.backend, latency_us=frame["latency"] * MICROSECONDS))
     rows = shaped_table(family.table, frame.reset_index(drop=True), table.path, keep_bad=True)
     for name, part in rows.groupby("group", sort=True):
