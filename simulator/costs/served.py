@@ -56,7 +56,8 @@ def served_experts(work: Work, machine: Machine, *, own: bool) -> Measured | Non
     chip = as_eight_bit(machine.chip, weight_bytes=weight_bytes, arithmetic=arithmetic)
     tokens_C = shape["tokens"] if work.variant == "fused" else 0.0
     layer_s_C = grouped_gemm_s(load, hidden, inter, chip=chip, curve=curve.curve, tokens=tokens_C)
-    return made(curve, share * layer_s_C, share * curve.curve.floor_s)
+    at = {"num_tokens": np.asarray(shape["tokens"])} if work.variant == "fused" else {}
+    return made(curve, share * layer_s_C, share * curve.curve.floor_s, **at)
 
 
 def served_product(work: Work, machine: Machine) -> Measured | None:

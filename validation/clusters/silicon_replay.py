@@ -77,7 +77,7 @@ class Served:
         tpot_N = (requests["end_s"] - requests["first_token_s"]).to_numpy(float) / tokens_N
         weight_N = _wave_weights(len(ttft_N), row.users, waves)
         tpot_s = float(tpot_N @ weight_N)
-        return Latencies(ttft_s=float(ttft_N @ weight_N) + _steps_between_polls(row, self._polls) / 2.0 * tpot_s,
+        return Latencies(ttft_s=float(ttft_N @ weight_N) + steps_between_polls(row, self._polls) / 2.0 * tpot_s,
                          tpot_s=tpot_s)  # fmt: skip
 
 
@@ -95,8 +95,9 @@ def _wave_weights(n: int, users: int, waves: int) -> FloatArray:
     return np.asarray(weight_N / weight_N.sum())
 
 
-def _steps_between_polls(row: SiliconRow, polls: Sequence[Mapping[str, Any]]) -> int:
-    """Steps from one look of the scheduler at new requests to the next: a request waits half of them on average."""
+def steps_between_polls(row: SiliconRow, polls: Sequence[Mapping[str, Any]]) -> int:
+    """Return the steps from one look of the scheduler at new requests to the next, 0 where it looks every step: a
+    request waits half of them on average."""
     asked = [
         poll["steps"] for poll in polls
         if row.backend == poll["backend"] and poll["model"] in row.model and row.users >= poll["least_users"]

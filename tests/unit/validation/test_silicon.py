@@ -9,7 +9,7 @@ from hw_profiles.faults import InputFaults
 from simulator.serving.step_times import DecodeLine, StepBatch
 from validation.clusters.silicon import relative_errors
 from validation.clusters.silicon_predictions import Prediction, fitted_overheads
-from validation.clusters.silicon_replay import Latencies, Served, preset_of
+from validation.clusters.silicon_replay import Latencies, Served, preset_of, steps_between_polls
 from validation.clusters.silicon_rows import SiliconRow, aggregated_rows, left_out, repeat_floor
 from validation.clusters.silicon_scenarios import read_facts, scenario_of
 from validation.clusters.silicon_steps import BOUNDS, Overheads, ServedStepTimes, WindowedStepTimes
@@ -33,7 +33,7 @@ class PairTimes:
 def test_a_row_is_a_tensor_parallel_deployment_of_replicated_tokens():
     scenario = scenario_of(ROW, read_facts())
     layout = scenario.layout
-    assert (scenario.machine, scenario.n_gpus, scenario.precision.weights) == ("b200_sxm", 2, "fp4")
+    assert (scenario.machine, scenario.n_gpus, scenario.precision.weights) == ("b200_sxm", 2, "w4a8")
     assert (layout.attention_tp, layout.ep, layout.moe_tp, layout.replicated) == (2, 1, 2, True)
     assert (scenario.model_spec.n_layers, scenario.model_spec.moe.top_k) == (36, 4)
 
@@ -91,13 +91,23 @@ def test_windows_shorten_contexts_and_prompts_by_the_pairs_that_are_not_read():
 
 
 def test_overheads_are_added_to_the_kernels():
-    overheads = Overheads(kernel_factor=2.0, kernel_s=0.1, sequence_s=0.01, prompt_kernel_s=2.0)
+    overheads = Overheads(decode_factor=2.0, sequence_s=0.01)
     times = ServedStepTimes(kernels=PairTimes(), overheads=overheads, n_kernels=3)
-    assert times.seconds(StepBatch(n_decode=4, decode_context_tokens=10)) == pytest.approx(20 + 0.3 + 0.04)
-    one = StepBatch(n_decode=0, decode_context_tokens=0, prefills=((1, 0),))
-    assert times.seconds(one) == pytest.approx(2 + 0.3 + 0.01 + 6)
+    assert times.seconds(StepBatch(n_decode=4, decode_context_tokens=10)) == pytest.approx(20 + 0.04)
     line = times.decode_line(4, 10)
-    assert (line.at_s, line.s_per_token) == (pytest.approx(2.34), pytest.approx(1.0))
+    assert (line.at_s, line.s_per_token) == (pytest.approx(2.04), pytest.approx(1.0))
+    apart = replace(times, n_groups=2)
+    assert apart.seconds(StepBatch(n_decode=4, decode_context_tokens=10)) == pytest.approx(20 + 0.02)
+
+
+def test_a_step_with_prompts_waits_for_the_slower_of_host_and_gpu():
+    times = ServedStepTimes(
+        kernels=PairTimes(), overheads=Overheads(prompt_factor=3.0, launch_s=2.0), n_kernels=3
+    )  # fmt: skip
+    short = StepBatch(n_decode=0, decode_context_tokens=0, prefills=((1, 0),))
+    long = StepBatch(n_decode=0, decode_context_tokens=0, prefills=((4, 0),))
+    assert times.seconds(short) == pytest.approx(3 * 2.0)
+    assert times.seconds(long) == pytest.approx(3.0 * 4 * 5 / 2)
 
 
 def test_the_committed_overheads_are_within_their_bounds():
@@ -112,9 +122,19 @@ def test_a_lonely_user_waits_for_its_prompt_and_then_decodes():
     served = Served(ROW, read_facts())
     alone = replace(ROW, users=1, isl=1000, osl=50)
     plain = served.latencies(alone, Overheads())
-    slower = served.latencies(alone, Overheads(kernel_s=1e-6, request_s=0.1))
-    assert slower.tpot_s == pytest.approx(plain.tpot_s + 36 * 14e-6)
-    assert slower.ttft_s == pytest.approx(plain.ttft_s + 36 * 14e-6 + 0.1)
+    slower = served.latencies(alone, Overheads(sequence_s=1e-3, request_s=0.1, token_s=1e-6))
+    assert slower.tpot_s == pytest.approx(plain.tpot_s + 1e-3)
+    assert slower.ttft_s == pytest.approx(plain.ttft_s + 1e-3 + 0.1 + 1000 * 1e-6)
+
+
+def test_a_request_waits_half_the_steps_between_two_looks_at_new_ones():
+    polls = read_facts().polls
+    deepseek = replace(ROW, model="deepseek-ai/DeepSeek-R1", backend="sglang")
+    assert steps_between_polls(deepseek, polls) == 10
+    assert steps_between_polls(replace(deepseek, users=16), polls) == 30
+    assert steps_between_polls(replace(deepseek, backend="trtllm", users=64), polls) == 40
+    assert steps_between_polls(replace(deepseek, backend="trtllm", users=64, isl=8192), polls) == 0
+    assert steps_between_polls(ROW, polls) == 0
 
 
 def test_errors_are_of_the_predicted_rows():
