@@ -35,7 +35,8 @@ class RunOptions:
     "fitted" prices kernels by the machine's fitted curves where it has them, "roofline" by datasheet and named
     efficiencies throughout; `interference`: all-to-alls that lose pace beside compute by the machine's fitted shares:
     "normal" kernels, where that was measured, "all", or "off"; `backend`: whose kernels to take where the machine has
-    several (a serving backend's own first, then others'); "torch" runs the project's PyTorch layers op by op, by the curves of a machine measured with them."""
+    several (a serving backend's own first, then others'); "torch" runs the project's PyTorch layers op by op, by the
+    curves of a machine measured with them."""
 
     launch: Literal["graph", "eager"] = "graph"
     contention: bool = True

@@ -80,8 +80,8 @@ def _notes(rows: Sequence[SiliconRow], found: Sequence[Prediction]) -> list[str]
         "overheads of each backend and generation of GPUs were fitted on the configurations whose hash is even "
         "(published/clusters/silicon_overheads.toml); the others are judged",
         f"repeat floor: {repeats}",
-        "kernels are those measured one by one (fitted.json, and served.json by backend: aiconfigurator's tables); prompts "
-        "of grouped queries are rooflines, element-wise passes follow a published rule",
+        "kernels are those measured one by one (fitted.json, and served.json by backend: aiconfigurator's tables); "
+        "prompts of grouped queries are rooflines, element-wise passes follow a published rule",
     ]
 
 
